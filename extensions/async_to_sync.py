@@ -24,6 +24,9 @@ IMPORTS: dict[tuple[str, str], tuple[str, str] | None] = {
     ("collections.abc", "AsyncIterator"): ("collections.abc", "Iterator"),
     ("collections.abc", "Awaitable"): None,
     ("contextlib", "asynccontextmanager"): ("contextlib", "contextmanager"),
+    (".coroutine", "coroutine"): None,
+    ("sqlalchemy", "AsyncAdaptedQueuePool"): ("sqlalchemy", "QueuePool"),
+    ("sqlalchemy.ext.asyncio", "AsyncAttrs"): None,
     ("sqlalchemy.ext.asyncio", "AsyncEngine"): ("sqlalchemy", "Engine"),
     ("sqlalchemy.ext.asyncio", "AsyncSession"): ("sqlalchemy.orm", "Session"),
     ("sqlalchemy.ext.asyncio", "async_sessionmaker"): ("sqlalchemy.orm", "sessionmaker"),
@@ -39,6 +42,7 @@ NAMES = {
 MODULES = {old[0]: new[0] for old, new in IMPORTS.items() if not old[1] and new}
 UNWRAPPED_CALLS = {("asyncio", "run")}
 UNWRAPPED_TYPES = {"Awaitable"}
+DROPPED_BASES = {"AsyncAttrs"}
 DROPPED_ATTRIBUTES = {"sync_engine"}
 DROPPED_DECORATORS = {"coroutine"}
 LINE_LENGTH = 100
@@ -111,8 +115,10 @@ def _run_sync(tokens: list[Token]) -> list[Token]:
                 start -= 2
             receiver = result[start:index]
             end = index + 3
-            while result[end].text not in (",", ")"):
+            while result[end].text == "." or result[end].type == token.NAME:
                 end += 1
+            if result[end].text not in (",", ")"):
+                raise SyntaxError("the first argument of run_sync has to be a name")
             work = result[index + 3 : end]
             work[0].space, receiver[0].space = receiver[0].space, ""
             result[start:end] = [*work, Token("", token.OP, "("), *receiver]
@@ -138,6 +144,9 @@ def _wrappers(tokens: list[Token]) -> list[Token]:
             inside[0].space = result[index].space
             result[index : closing + 1] = inside
         elif module == "." and dot in DROPPED_ATTRIBUTES:
+            del result[index : index + 2]
+        elif module in DROPPED_BASES and dot == ",":
+            result[index + 2].space = result[index].space
             del result[index : index + 2]
         else:
             index += 1
@@ -189,7 +198,7 @@ def _rewrite_imports(source: str) -> str:
             blocks[-1].append(node)
             last = node.end_lineno or node.lineno
     for block in reversed(blocks):
-        if any(_names(node) & IMPORTS.keys() for node in block):
+        if any(old in IMPORTS or old[1] in NAMES for node in block for old in _names(node)):
             start, end = block[0].lineno - 1, block[-1].end_lineno or 0
             text = _block(block, source)
             if not text and end < len(lines) and not lines[end].strip():
@@ -199,9 +208,11 @@ def _rewrite_imports(source: str) -> str:
 
 
 def _names(node: ast.Import | ast.ImportFrom) -> set[tuple[str, str]]:
+    """Return what a statement imports, as pairs of a module and a name in it."""
     if isinstance(node, ast.Import):
-        return {(alias.name, "") for alias in node.names}
-    return {("." * node.level + (node.module or ""), alias.name) for alias in node.names}
+        return {(ast.unparse(alias), "") for alias in node.names}
+    module = "." * node.level + (node.module or "")
+    return {(module, ast.unparse(alias)) for alias in node.names}
 
 
 def _block(nodes: list[ast.Import | ast.ImportFrom], source: str) -> str:
@@ -216,7 +227,7 @@ def _block(nodes: list[ast.Import | ast.ImportFrom], source: str) -> str:
     }
     for node in nodes:
         for old in _names(node):
-            new = IMPORTS.get(old, old)
+            new = IMPORTS.get(old, (old[0], NAMES.get(old[1], old[1])))
             if not old[1] and old[0] in MODULES and uses <= {name for _, name in UNWRAPPED_CALLS}:
                 new = None
             if new and not new[1]:

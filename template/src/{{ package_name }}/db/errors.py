@@ -2,7 +2,7 @@
 
 import enum
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
+from sqlalchemy import exc
 
 
 class Failure(enum.Enum):
@@ -17,7 +17,7 @@ class Failure(enum.Enum):
     UNIQUE_VIOLATION = "unique violation"
 
 
-class ConnectionFailed(SQLAlchemyError):
+class ConnectionFailed(exc.SQLAlchemyError):
     """No connection could be opened; `failure` says why, the message how to mend it."""
 
     def __init__(self, message: str, failure: Failure | None) -> None:
@@ -25,7 +25,7 @@ class ConnectionFailed(SQLAlchemyError):
         self.failure = failure
 
 
-class SchemaError(SQLAlchemyError):
+class SchemaError(exc.SQLAlchemyError):
     """The schema is in a state that must not be touched without a decision; the message says which."""
 
 
@@ -59,7 +59,7 @@ WORDS = {
     "authentication failed": Failure.WRONG_CREDENTIALS,
     "no password supplied": Failure.WRONG_CREDENTIALS,
     "no pg_hba.conf entry": Failure.WRONG_CREDENTIALS,
-    "database \"": Failure.UNKNOWN_DATABASE,
+    'database "': Failure.UNKNOWN_DATABASE,
     "timeout expired": Failure.TIMEOUT,
 }
 
@@ -68,9 +68,9 @@ def failure_of(error: BaseException) -> Failure | None:
     """Return which failure an exception stands for, or None for any other kind of error."""
     if isinstance(error, ConnectionFailed):
         return error.failure
-    if isinstance(error, PoolTimeout | TimeoutError):
+    if isinstance(error, exc.TimeoutError | TimeoutError):
         return Failure.TIMEOUT
-    if isinstance(error, DBAPIError):
+    if isinstance(error, exc.DBAPIError):
         found = failure_of(error.orig) if error.orig else None
         return found or (Failure.DISCONNECTED if error.connection_invalidated else None)
     for cause in (error, error.__cause__):
@@ -82,7 +82,7 @@ def failure_of(error: BaseException) -> Failure | None:
     return Failure.UNREACHABLE if isinstance(error, OSError) else None
 
 
-def failure_of_connecting(error: BaseException) -> Failure | None:
+def failure_of_connecting(error: BaseException) -> Failure:
     """Return which failure an exception stands for that was raised by opening a connection."""
     found = failure_of(error)
     if found and found is not Failure.UNREACHABLE:

@@ -72,13 +72,13 @@ def status(connection: Connection, config: Config, metadata: MetaData) -> Databa
     scripts = ScriptDirectory.from_config(config)
     latest = set(scripts.get_heads())
     current = set(current_heads(connection))
-    if not current:
-        return DatabaseStatus.DIVERGED if _own_tables(connection, metadata) else DatabaseStatus.EMPTY
-    if current == latest:
+    if current == latest and current:
         return DatabaseStatus.UP_TO_DATE
-    known = {script.revision for script in scripts.walk_revisions()}
-    if len(latest) > 1 or len(current) > 1:
+    if not current and not _own_tables(connection, metadata):
+        return DatabaseStatus.EMPTY
+    if not current or len(current) > 1 or len(latest) > 1:
         return DatabaseStatus.DIVERGED
+    known = {script.revision for script in scripts.walk_revisions()}
     return DatabaseStatus.BEHIND if current <= known else DatabaseStatus.AHEAD
 
 
@@ -91,7 +91,7 @@ def create(connection: Connection, config: Config, metadata: MetaData) -> None:
     with migrating(connection):
         found = _own_tables(connection, metadata)
         if found or current_heads(connection):
-            raise SchemaError(f"the database is not empty ({', '.join(found)}); use upgrade or sync")
+            raise SchemaError(f"the database is not empty, it has {', '.join(found)}; use sync")
         metadata.create_all(connection)
         scripts = ScriptDirectory.from_config(config)
         MigrationContext.configure(connection).stamp(scripts, "heads")
