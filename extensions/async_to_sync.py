@@ -22,7 +22,6 @@ from jinja2.ext import Extension
 IMPORTS: dict[tuple[str, str], tuple[str, str] | None] = {
     ("asyncio", ""): ("time", ""),
     ("collections.abc", "AsyncIterator"): ("collections.abc", "Iterator"),
-    ("collections.abc", "Awaitable"): None,
     ("contextlib", "asynccontextmanager"): ("contextlib", "contextmanager"),
     (".coroutine", "coroutine"): None,
     ("sqlalchemy", "AsyncAdaptedQueuePool"): ("sqlalchemy", "QueuePool"),
@@ -41,7 +40,6 @@ NAMES = {
 # `asyncio.sleep` -> `time.sleep`, but `asyncio.run(work())` -> `work()`.
 MODULES = {old[0]: new[0] for old, new in IMPORTS.items() if not old[1] and new}
 UNWRAPPED_CALLS = {("asyncio", "run")}
-UNWRAPPED_TYPES = {"Awaitable"}
 DROPPED_BASES = {"AsyncAttrs"}
 DROPPED_ATTRIBUTES = {"sync_engine"}
 DROPPED_DECORATORS = {"coroutine"}
@@ -113,34 +111,35 @@ def _run_sync(tokens: list[Token]) -> list[Token]:
             start = index - 1
             while result[start - 1].text == ".":
                 start -= 2
-            receiver = result[start:index]
-            end = index + 3
+            first = index + 3
+            while result[first].type == tokenize.NL:
+                first += 1
+            end = first
             while result[end].text == "." or result[end].type == token.NAME:
                 end += 1
-            if result[end].text not in (",", ")"):
+            if end == first or result[end].text not in (",", ")"):
                 raise SyntaxError("the first argument of run_sync has to be a name")
-            work = result[index + 3 : end]
-            work[0].space, receiver[0].space = receiver[0].space, ""
-            result[start:end] = [*work, Token("", token.OP, "("), *receiver]
+            receiver, work, between = (
+                result[start:index],
+                result[first:end],
+                result[index + 2 : first],
+            )
+            work[0].space, receiver[0].space = receiver[0].space, work[0].space
+            result[start:end] = [*work, *between, *receiver]
             index = start
         index += 1
     return result
 
 
 def _wrappers(tokens: list[Token]) -> list[Token]:
-    """`asyncio.run(x)` -> `x`, `Awaitable[T]` -> `T`, `engine.sync_engine` -> `engine`."""
+    """`asyncio.run(x)` -> `x`, `engine.sync_engine` -> `engine`, `class A(AsyncAttrs, B)`."""
     result = list(tokens)
     index = 0
     while index < len(result):
         module, dot, name, bracket = (_texts(result, index, 4) + [""] * 4)[:4]
-        opening = 0
         if dot == "." and bracket == "(" and (module, name) in UNWRAPPED_CALLS:
-            opening = index + 3
-        elif module in UNWRAPPED_TYPES and dot == "[":
-            opening = index + 1
-        if opening:
-            closing = _closing(result, opening)
-            inside = result[opening + 1 : closing]
+            closing = _closing(result, index + 3)
+            inside = result[index + 4 : closing]
             inside[0].space = result[index].space
             result[index : closing + 1] = inside
         elif module == "." and dot in DROPPED_ATTRIBUTES:

@@ -1,0 +1,173 @@
+"""Every variant proves itself: with its own tools, in an environment with nothing else in it."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import psycopg
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+class Tools:
+    """Runs commands in rendered projects, all in one environment that is made to fit exactly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "UV_PROJECT_ENVIRONMENT": str(folder / "environment"),
+            "MYPY_CACHE_DIR": str(folder / "mypy"),
+        }
+
+    def run(self, project: Path, *command: str, fails: bool = False, **environment: str) -> str:
+        """Run a command in a project's environment, and return what it prints."""
+        result = subprocess.run(
+            ["uv", "run", "--quiet", "--exact", *command],
+            cwd=project,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert (result.returncode != 0) is fails, result.stdout + result.stderr
+        return result.stdout
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    return Tools(tmp_path_factory.mktemp("tools"))
+
+
+@pytest.fixture(scope="module")
+def postgres(rendered: dict[str, Path]) -> Iterator[str]:
+    """The URL of a server, started by the very code that the rendered projects carry."""
+    path = rendered["sync-postgresql"] / "tests" / "postgres.py"
+    spec = spec_from_file_location("postgres", path)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, variant: str, tmp_path: Path) -> Iterator[str]:
+    if "sqlite" in variant:
+        yield f"sqlite:///{tmp_path}/service.db"
+        return
+    server: str = request.getfixturevalue("postgres")
+    name = re.sub(r"\W", "_", variant)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield f"{server.rsplit('/', 1)[0]}/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def test_its_linter_formatter_and_type_checker_have_nothing_to_say(
+    project: Path, tools: Tools
+) -> None:
+    tools.run(project, "ruff", "check", "--no-cache")
+    tools.run(project, "ruff", "format", "--check", "--no-cache")
+    tools.run(project, "mypy")
+
+
+def test_its_own_tests_pass_and_none_is_skipped(project: Path, tools: Tools) -> None:
+    output = tools.run(project, "pytest", "-p", "no:cacheprovider")
+    assert re.search(r"\d{2,} passed", output)
+    assert "skipped" not in output
+
+
+def test_plain_alembic_migrates_checks_and_undoes(
+    project: Path, tools: Tools, database_url: str
+) -> None:
+    for command in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
+        tools.run(project, "alembic", *command, DATABASE_URL=database_url)
+    assert "CREATE TABLE users" in tools.run(
+        project, "alembic", "upgrade", "head", "--sql", DATABASE_URL=database_url
+    )
+
+
+def test_its_command_works_as_the_readme_says(
+    project: Path, tools: Tools, database_url: str
+) -> None:
+    def run(*command: str) -> str:
+        return tools.run(project, *command, DATABASE_URL=database_url)
+
+    assert run("my-service", "db", "sync") == "Database created.\n"
+    assert run("python", "-m", "my_service", "db", "sync") == "Database already up-to-date.\n"
+    assert "ada" in run("my-service", "users", "add", "ada", "--full-name", "Ada Lovelace")
+    assert "Ada Lovelace" in run("my-service", "users", "list")
+
+
+def test_a_new_migration_is_tidy_and_sorts_by_time(
+    project: Path, tools: Tools, database_url: str, tmp_path: Path
+) -> None:
+    models = project / "src/my_service/models.py"
+    versions = project / "src/my_service/migrations/versions"
+    before, first = models.read_text(), set(versions.glob("*.py"))
+    models.write_text(before + "    nickname: Mapped[str | None] = mapped_column(index=True)\n")
+    try:
+        tools.run(project, "my-service", "db", "upgrade", DATABASE_URL=database_url)
+        tools.run(project, "my-service", "db", "check", fails=True, DATABASE_URL=database_url)
+        tools.run(
+            project, "my-service", "db", "revision", "-m", "Add nickname", DATABASE_URL=database_url
+        )
+        [new] = set(versions.glob("*.py")) - first
+        assert re.fullmatch(r"\d{8}_\d{4}_[0-9a-f]+_add_nickname\.py", new.name)
+        assert sorted(versions.glob("*.py"))[-1] == new
+        tools.run(project, "ruff", "check", "--no-cache")
+        tools.run(project, "ruff", "format", "--check", "--no-cache")
+        tools.run(project, "mypy")
+        for command in (["upgrade"], ["check"], ["downgrade", "base"], ["upgrade"]):
+            tools.run(project, "my-service", "db", *command, DATABASE_URL=database_url)
+    finally:
+        models.write_text(before)
+        for path in set(versions.glob("*.py")) - first:
+            path.unlink()
+
+
+def test_a_table_without_its_migration_fails_the_projects_tests(
+    rendered: dict[str, Path], tools: Tools
+) -> None:
+    project = rendered["sync-sqlite"]
+    models = project / "src/my_service/models.py"
+    before = models.read_text()
+    models.write_text(before + "    nickname: Mapped[str | None]\n")
+    try:
+        output = tools.run(project, "pytest", "tests/test_migrations.py", fails=True)
+    finally:
+        models.write_text(before)
+    assert "test_the_migrations_make_what_the_models_say" in output
+
+
+def test_the_server_of_the_tests_ends_with_them_even_if_they_are_killed(
+    rendered: dict[str, Path], tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal\n"
+        "from postgres import postgres_server\n"
+        "with postgres_server() as url:\n"
+        "    print(url, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    folder = rendered["sync-postgresql"] / "tests"
+    killed = subprocess.run([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE)
+    url = killed.stdout.decode().strip()
+    assert url.startswith("postgresql://")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError as error:
+            if "refused" in str(error):
+                return
+    pytest.fail("the server still runs")

@@ -1,0 +1,144 @@
+"""Every rendered file looks as if somebody had written it for this very project."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import ROOT, Render
+from .variants import VARIANTS
+
+NAMES: dict[str, dict[str, str]] = {
+    "default names": {},
+    "short names": {"project_name": "X", "distribution_name": "x", "package_name": "x"},
+    "long names": {
+        "project_name": "A very long name, " * 20 + "at last",
+        "distribution_name": "a-very-long-distribution-name-of-just-fifty-letter",
+        "package_name": "a_very_long_package_name_of_just_fifty_characters_",
+        "description": "An endless description " * 20 + "ends.",
+        "author_name": "Wolfeschlegelsteinhausenbergerdorff " * 10 + "Senior",
+        "author_email": "somebody.with.a.long.name@a.host.with.a.long.name.example.org",
+    },
+    "names in many scripts": {
+        "project_name": "Größe \"quoted\" 'and' \\ Служба 服务 👩‍💻 {{ braces }} <b>&amp;</b> $HOME `x` %s",
+        "description": "«Ελληνικά», עברית and العربية: #hash, @at, *star*, [x](y), {curly}, C:\\new",
+        "author_name": 'Ada "Countess", O\'Lovelace (née Byron) \\ 艾达',
+        "author_email": "ada+test@example.org",
+    },
+}
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+# All variants with the default names, and two opposite ones with all the others.
+CASES = [
+    (variant, names)
+    for names in NAMES
+    for variant in VARIANTS
+    if names == "default names" or variant in {"async-postgresql-fastapi", "sync-sqlite"}
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=" with ".join)
+def case(request: pytest.FixtureRequest) -> tuple[str, str]:
+    case: tuple[str, str] = request.param
+    return case
+
+
+@pytest.fixture(scope="module")
+def names(case: tuple[str, str]) -> str:
+    return case[1]
+
+
+@pytest.fixture(scope="module")
+def folder(case: tuple[str, str], render: Render, rendered: dict[str, Path]) -> Path:
+    variant, names = case
+    if names == "default names":
+        return rendered[variant]
+    return render(**VARIANTS[variant], **NAMES[names])
+
+
+def test_files_are_tidy(folder: Path) -> None:
+    for path in files(folder):
+        text = path.read_text()
+        where = path.relative_to(folder)
+        assert text == "" or text.endswith("\n"), f"{where} has no final newline"
+        assert not text.endswith("\n\n"), f"{where} ends in blank lines"
+        assert not text.startswith("\n"), f"{where} begins with a blank line"
+        assert not re.search(r"[ \t]+$", text, re.M), f"{where} has trailing spaces"
+        assert "\t" not in text, f"{where} has tabs"
+        blank = "\n\n\n\n" if path.suffix in {".py", ".mako"} else "\n\n\n"
+        assert blank not in text, f"{where} has too many blank lines"
+        assert len(text.splitlines()) <= 250, f"{where} is too long"
+
+
+def test_no_trace_of_the_template_is_left(folder: Path) -> None:
+    for path in files(folder):
+        assert "{" not in path.name
+        assert path.suffix != ".jinja"
+        text = path.read_text().replace("{{ braces }}", "")
+        text = re.sub(r"\$\{\{.*?\}\}", "", text)
+        assert not re.search(r"\{%|%\}|\{\{ | \}\}|\{#|#\}", text), path
+
+
+def test_configuration_files_can_be_read(folder: Path) -> None:
+    for path in files(folder):
+        if path.suffix in {".yml", ".yaml"}:
+            yaml.safe_load(path.read_text())
+        elif path.suffix == ".toml":
+            tomllib.loads(path.read_text())
+        elif path.suffix == ".py":
+            compile(path.read_text(), path, "exec")
+
+
+def test_text_answers_arrive_unchanged(folder: Path, names: str) -> None:
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    answers = NAMES[names]
+    assert project["description"] == answers.get("description", project["description"])
+    authors: dict[str, Any] = (project.get("authors") or [{}])[0]
+    assert authors.get("name", "") == answers.get("author_name", "")
+    assert authors.get("email", "") == answers.get("author_email", "")
+    assert answers.get("project_name", "My Service") in (folder / "README.md").read_text()
+
+
+def test_the_linter_and_the_formatter_have_nothing_to_say(folder: Path) -> None:
+    for command in (["check"], ["format", "--check"]):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache"], cwd=folder, check=True
+        )
+
+
+def test_a_project_can_be_read_in_an_hour(rendered: dict[str, Path]) -> None:
+    folder = rendered["async-postgresql-fastapi"]
+    sources = list((folder / "src").rglob("*.py"))
+    assert sum(len(path.read_text().splitlines()) for path in sources) <= 2000
+    assert len(files(folder)) <= 60
+
+
+@pytest.mark.parametrize("variant", ["async-postgresql-fastapi", "sync-sqlite"])
+def test_rendering_twice_gives_the_same_bytes(
+    variant: str, rendered: dict[str, Path], render: Render
+) -> None:
+    again = render(**VARIANTS[variant])
+    first = {
+        path.relative_to(rendered[variant]): path.read_bytes() for path in files(rendered[variant])
+    }
+    second = {path.relative_to(again): path.read_bytes() for path in files(again)}
+    assert first == second
+
+
+def test_a_name_that_a_renderer_could_take_for_code_stays_text(render: Render) -> None:
+    folder = render(project_name="{{ 7 * 7 }} {% raw %}")
+    assert "{{ 7 * 7 }} {% raw %}" in (folder / "README.md").read_text()
+
+
+def test_nothing_is_executed_by_rendering() -> None:
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text())
+    assert not {"_tasks", "_migrations"} & questions.keys()
