@@ -20,7 +20,7 @@ class Failure(enum.Enum):
 class ConnectionFailed(exc.SQLAlchemyError):
     """No connection could be opened; `failure` says why, the message how to mend it."""
 
-    def __init__(self, message: str, failure: Failure | None) -> None:
+    def __init__(self, message: str, failure: Failure) -> None:
         super().__init__(message)
         self.failure = failure
 
@@ -29,63 +29,38 @@ class SchemaError(exc.SQLAlchemyError):
     """The schema is in a state that must not be touched without a decision; the message says which."""
 
 
-SQLSTATES = {
-    "28000": Failure.WRONG_CREDENTIALS,
-    "28P01": Failure.WRONG_CREDENTIALS,
-    "3D000": Failure.UNKNOWN_DATABASE,
-    "23505": Failure.UNIQUE_VIOLATION,
-    "40001": Failure.SERIALIZATION,
-    "40P01": Failure.SERIALIZATION,
-    "55P03": Failure.TIMEOUT,
-    "57014": Failure.TIMEOUT,
-    "25P03": Failure.DISCONNECTED,
-    "57P01": Failure.DISCONNECTED,
-    "57P02": Failure.DISCONNECTED,
-    "57P03": Failure.UNREACHABLE,
-    "53300": Failure.UNREACHABLE,
+# PostgreSQL's SQLSTATEs, SQLite's result codes, and libpq's words for what it gives no code.
+SIGNS = {
+    Failure.UNREACHABLE: ("53300", "57P03", "SQLITE_CANTOPEN"),
+    Failure.WRONG_CREDENTIALS: ("28000", "28P01", "authentication failed", "no password supplied"),
+    Failure.UNKNOWN_DATABASE: ("3D000", "SQLITE_NOTADB", "does not exist"),
+    Failure.DISCONNECTED: ("25P03", "57P01", "57P02"),
+    Failure.TIMEOUT: ("55P03", "57014", "SQLITE_BUSY", "SQLITE_LOCKED", "timeout expired"),
+    Failure.SERIALIZATION: ("40001", "40P01", "SQLITE_BUSY_SNAPSHOT"),
+    Failure.UNIQUE_VIOLATION: ("23505", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"),
 }
-# SQLite's names of its extended result codes.
-SQLITE_ERRORS = {
-    "SQLITE_CANTOPEN": Failure.UNREACHABLE,
-    "SQLITE_NOTADB": Failure.UNKNOWN_DATABASE,
-    "SQLITE_BUSY": Failure.TIMEOUT,
-    "SQLITE_LOCKED": Failure.TIMEOUT,
-    "SQLITE_BUSY_SNAPSHOT": Failure.SERIALIZATION,
-    "SQLITE_CONSTRAINT_PRIMARYKEY": Failure.UNIQUE_VIOLATION,
-    "SQLITE_CONSTRAINT_UNIQUE": Failure.UNIQUE_VIOLATION,
-}
-# psycopg has no SQLSTATE for a refused login: libpq tells it in words only.
-WORDS = {
-    "authentication failed": Failure.WRONG_CREDENTIALS,
-    "no password supplied": Failure.WRONG_CREDENTIALS,
-    "no pg_hba.conf entry": Failure.WRONG_CREDENTIALS,
-    'database "': Failure.UNKNOWN_DATABASE,
-    "timeout expired": Failure.TIMEOUT,
-}
+FAILURES = {sign: failure for failure, signs in SIGNS.items() for sign in signs}
 
 
 def failure_of(error: BaseException) -> Failure | None:
     """Return which failure an exception stands for, or None for any other kind of error."""
     if isinstance(error, ConnectionFailed):
         return error.failure
-    if isinstance(error, exc.TimeoutError | TimeoutError):
-        return Failure.TIMEOUT
-    if isinstance(error, exc.DBAPIError):
-        found = failure_of(error.orig) if error.orig else None
+    if isinstance(error, exc.DBAPIError) and error.orig:
+        found = failure_of(error.orig)
         return found or (Failure.DISCONNECTED if error.connection_invalidated else None)
     for cause in (error, error.__cause__):
-        state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-        name = getattr(cause, "sqlite_errorname", None)
-        found = SQLSTATES.get(state or "") or SQLITE_ERRORS.get(name or "")
-        if found:
-            return found
+        for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
+            found = FAILURES.get(getattr(cause, attribute, None) or "")
+            if found:
+                return found
+    if isinstance(error, exc.TimeoutError | TimeoutError):
+        return Failure.TIMEOUT
     return Failure.UNREACHABLE if isinstance(error, OSError) else None
 
 
 def failure_of_connecting(error: BaseException) -> Failure:
     """Return which failure an exception stands for that was raised by opening a connection."""
-    found = failure_of(error)
-    if found and found is not Failure.UNREACHABLE:
-        return found
     words = str(error)
-    return next((kind for part, kind in WORDS.items() if part in words), Failure.UNREACHABLE)
+    in_words = (failure for sign, failure in FAILURES.items() if sign in words)
+    return failure_of(error) or next(in_words, Failure.UNREACHABLE)

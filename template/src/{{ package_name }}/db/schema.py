@@ -1,19 +1,24 @@
 """What happens to the schema, on a connection: status, create, upgrade, downgrade, drop."""
 
 import enum
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, MetaData, func, inspect, select, text
 from sqlalchemy.orm import Session
 
 from .errors import SchemaError
+
+log = logging.getLogger(__name__)
 
 # Any fixed number will do, as long as nothing else in the same database uses it.
 LOCK = 7_204_513_380
@@ -41,16 +46,19 @@ class SyncResult(enum.Enum):
     AHEAD = "ahead"
 
 
-def alembic_config(location: str | PathLike[str], url: URL) -> Config:
-    """Return the Alembic configuration for the migrations in the folder `location`."""
+def alembic_config(
+    location: str | PathLike[str],
+    url: URL,
+    engine_args: Mapping[str, Any] | None = None,
+) -> Config:
+    """Return the Alembic configuration for a database and the migrations in a folder."""
     folder = Path(location).absolute()
     config = Config(folder / "alembic.ini")
     # ConfigParser takes a % for the beginning of a reference.
-    for name, value in {
-        "script_location": fspath(folder),
-        "sqlalchemy.url": url.render_as_string(hide_password=False),
-    }.items():
-        config.set_main_option(name, value.replace("%", "%%"))
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    shown = url.render_as_string(hide_password=False)
+    config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
+    config.attributes["engine_args"] = engine_args
     return config
 
 
@@ -156,6 +164,29 @@ def migrating(connection: Connection) -> Iterator[None]:
             connection.commit()
         elif is_sqlite(connection):
             _pragma(connection, "foreign_keys=ON")
+
+
+def report_steps() -> Callable[..., None]:
+    """Return a callback that logs each migration with the time that it took."""
+    started = time.perf_counter()
+
+    def report(*, step: MigrationInfo, **_: object) -> None:
+        nonlocal started
+        seconds, started = time.perf_counter() - started, time.perf_counter()
+        verb = "Applied" if step.is_upgrade else "Undid"
+        title = getattr(step.up_revision, "doc", "")
+        log.info("%s %s, %s (%.2f s)", verb, step.up_revision_id, title, seconds)
+
+    return report
+
+
+def check_foreign_keys(connection: Connection) -> None:
+    """Raise SchemaError if a migration has left rows on SQLite that refer to nothing."""
+    if is_sqlite(connection):
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            tables = ", ".join(sorted({row[0] for row in broken}))
+            raise SchemaError(f"{len(broken)} rows would refer to nothing, in {tables}")
 
 
 def is_sqlite(bind: Connection | Engine | Session) -> bool:

@@ -1,0 +1,75 @@
+"""What can be set: from the environment, or from a file .env in the working folder."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SQLAlchemySettings(BaseModel):
+    """The URL of the database and arguments for its engine; any other of them may be added."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    # Not in repr(): it may hold a password.
+    url: str = Field(
+        default="postgresql://postgres@localhost:5432/my_service",
+        min_length=1,
+        repr=False,
+    )
+    echo: bool = False
+    pool_size: int = Field(default=5, ge=0)
+    max_overflow: int = Field(default=10, ge=-1)
+    # How many seconds to wait for a free connection.
+    pool_timeout: float = Field(default=5, gt=0)
+    pool_recycle: int = -1
+    connect_args: dict[str, Any] = {}
+
+
+class AlembicSettings(BaseModel):
+    """Where the migrations are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    migrations_path: Path = Path(__file__).with_name("migrations")
+
+
+class DatabaseSettings(BaseModel):
+    """All that a database manager is built from."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    sqlalchemy: SQLAlchemySettings = SQLAlchemySettings()
+    alembic: AlembicSettings = AlembicSettings()
+
+
+class Settings(BaseSettings):
+    """All settings. Nested ones are written like `DATABASE__SQLALCHEMY__POOL_SIZE`.
+
+    `DATABASE_URL` is the short way to `DATABASE__SQLALCHEMY__URL`, and gives way to it.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_nested_delimiter="__",
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
+    log_level: str = "INFO"
+
+    @model_validator(mode="after")
+    def _use_database_url(self) -> Self:
+        sqlalchemy = self.database.sqlalchemy
+        if self.database_url and "url" not in sqlalchemy.model_fields_set:
+            sqlalchemy = sqlalchemy.model_copy(update={"url": self.database_url})
+            self.database = self.database.model_copy(update={"sqlalchemy": sqlalchemy})
+        return self
+
+
+def get_settings() -> Settings:
+    """Return the settings as they are now. Raises pydantic.ValidationError for bad values."""
+    return Settings()

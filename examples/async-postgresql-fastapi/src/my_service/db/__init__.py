@@ -1,0 +1,28 @@
+"""The database layer. It knows SQLAlchemy and Alembic, and nothing of settings or the web."""
+
+from .base import Base
+from .errors import ConnectionFailed, Failure, SchemaError, failure_of
+from .manager import AsyncDatabaseManager
+from .queries import get_by_pk, get_one, get_or_create, update_or_create
+from .schema import DatabaseStatus, SyncResult, exists_in_db, is_sqlite
+from .types import UTCDateTime
+from .upsert import upsert_many
+
+__all__ = [
+    "AsyncDatabaseManager",
+    "Base",
+    "ConnectionFailed",
+    "DatabaseStatus",
+    "Failure",
+    "SchemaError",
+    "SyncResult",
+    "UTCDateTime",
+    "exists_in_db",
+    "failure_of",
+    "get_by_pk",
+    "get_one",
+    "get_or_create",
+    "is_sqlite",
+    "update_or_create",
+    "upsert_many",
+]

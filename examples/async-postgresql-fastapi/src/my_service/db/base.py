@@ -1,0 +1,86 @@
+"""The declarative base of every model, with the query functions as methods."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession
+from sqlalchemy.orm import DeclarativeBase
+
+from . import queries
+from .queries import Values
+from .types import UTCDateTime
+from .upsert import upsert_many
+
+
+class QueryMixin:
+    """The functions of `queries` and `upsert` as methods: `User.get_one(session, name="ada")`."""
+
+    @classmethod
+    async def get_by_pk(cls, session: AsyncSession, pk: Any, /) -> Self | None:
+        """Return the row with this primary key, or None. A composite key is a tuple."""
+        return await queries.get_by_pk(session, cls, pk)
+
+    @classmethod
+    async def get_one(cls, session: AsyncSession, /, **attrs: Any) -> Self:
+        """Return the one row that matches; see `queries.get_one`."""
+        return await queries.get_one(session, cls, **attrs)
+
+    @classmethod
+    async def get_or_create(
+        cls, session: AsyncSession, /, defaults: Values | None = None, **attrs: Any
+    ) -> tuple[Self, bool]:
+        """Return the row that matches or a new one, and whether it is new; see `queries`."""
+        return await queries.get_or_create(session, cls, defaults, **attrs)
+
+    @classmethod
+    async def update_or_create(
+        cls,
+        session: AsyncSession,
+        /,
+        defaults: Values | None = None,
+        create_defaults: Values | None = None,
+        **attrs: Any,
+    ) -> tuple[Self, bool]:
+        """Update the row that matches or create it, and tell whether it is new; see `queries`."""
+        return await queries.update_or_create(session, cls, defaults, create_defaults, **attrs)
+
+    @classmethod
+    async def upsert_many(
+        cls,
+        session: AsyncSession,
+        rows: Iterable[Values],
+        /,
+        *,
+        on: str | Sequence[str] | None = None,
+        update: Sequence[str] | None = None,
+        returning: bool = True,
+        batch: int = 1000,
+    ) -> list[tuple[Self, bool | None]]:
+        """Insert many rows and update those that exist; see `upsert.upsert_many`."""
+        return await upsert_many(
+            session,
+            cls,
+            rows,
+            on=on,
+            update=update,
+            returning=returning,
+            batch=batch,
+        )
+
+
+class Base(AsyncAttrs, QueryMixin, DeclarativeBase):
+    """What models inherit from: query methods, names for constraints, UTC for datetimes."""
+
+    # A migration can alter a constraint only by its name.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {datetime: UTCDateTime}

@@ -1,0 +1,122 @@
+"""The manager: it owns the engine, the sessions and the schema of one database."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from os import PathLike
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase
+
+from . import schema
+from .base import Base
+from .engine import make_engine
+from .schema import DatabaseStatus, SyncResult
+
+R = TypeVar("R")
+
+# Alembic keeps the migration that is running in module globals: one at a time in each process.
+_alembic = threading.Lock()
+
+
+class AsyncDatabaseManager:
+    """Owns one database. Build one a process, and dispose of it at the end (or use `with`).
+
+    `engine` is the SQLAlchemy engine, `Session` makes sessions, `alembic_cfg` is Alembic's
+    configuration. A unit of work, committed at the end and rolled back on any error:
+
+        async with manager.Session.begin() as session:
+            session.add(User(name="ada"))
+    """
+
+    def __init__(
+        self,
+        url: str | URL,
+        alembic_location: str | PathLike[str],
+        *,
+        engine_args: Mapping[str, Any] | None = None,
+        base_model: type[DeclarativeBase] | None = None,
+    ) -> None:
+        """Take the database's URL, the folder of the migrations, and arguments for the engine.
+
+        `base_model` is the base of the models, if it is not `Base`. No connection is opened yet.
+        Raises ValueError for a URL that cannot be served.
+        """
+        self.engine = make_engine(url, engine_args)
+        self.Session = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
+        self.metadata = (base_model or Base).metadata
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.dispose()
+
+    async def create(self) -> None:
+        """Create the tables from the models and record the newest revision, for tests.
+
+        No migration runs. Raises SchemaError when the database is not empty.
+        """
+        await self._change(schema.create, self.alembic_cfg, self.metadata)
+
+    async def upgrade(self, target: str = "head") -> None:
+        """Run the migrations up to the revision `target`."""
+        await self._change(schema.upgrade, self.alembic_cfg, target)
+
+    async def downgrade(self, target: str) -> None:
+        """Undo the migrations down to the revision `target`; "base" undoes them all."""
+        await self._change(schema.downgrade, self.alembic_cfg, target)
+
+    async def drop(self) -> None:
+        """Drop all tables of the models, with what is in them."""
+        await self._change(schema.drop, self.metadata)
+
+    async def sync(self) -> SyncResult:
+        """Bring the schema up to date, whether the database is empty, behind or there already.
+
+        Raises SchemaError for a database with tables of ours that no migration made.
+        """
+        return await self._change(schema.sync, self.alembic_cfg, self.metadata)
+
+    async def get_status(self) -> DatabaseStatus:
+        """Return how the schema stands to the migrations. Raises ConnectionFailed."""
+        async with self.engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
+            return await connection.run_sync(schema.status, self.alembic_cfg, self.metadata)
+
+    async def get_current_revision(self, session: AsyncSession | None = None) -> str | None:
+        """Return the revision that the database stands at, or None if no migration has run.
+
+        With a session, it is read inside the session's transaction.
+        """
+        if session is None:
+            async with self.Session() as own_session:
+                return await self.get_current_revision(own_session)
+        connection = await session.connection()
+        heads = await connection.run_sync(schema.current_heads)
+        return ", ".join(heads) or None
+
+    async def get_latest_revision(self) -> str | None:
+        """Return the newest revision among the migrations, or None if there are none."""
+        return schema.latest_revision(self.alembic_cfg)
+
+    async def dispose(self) -> None:
+        """Close the connections of the pool. The manager can be used again afterwards."""
+        await self.engine.dispose()
+
+    async def _change(self, work: Callable[..., R], *args: Any) -> R:
+        async with _turn(), self.engine.connect() as connection:
+            return await connection.run_sync(work, *args)
+
+
+@asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
+    while not _alembic.acquire(blocking=False):
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        _alembic.release()

@@ -1,0 +1,37 @@
+"""What path operations ask for by type."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ..db import AsyncDatabaseManager
+
+
+async def gen_db_manager(request: Request) -> AsyncDatabaseManager:
+    """Return the database manager of the process."""
+    manager: AsyncDatabaseManager = request.state.db
+    return manager
+
+
+DatabaseManagerDependency = Annotated[AsyncDatabaseManager, Depends(gen_db_manager)]
+
+
+@asynccontextmanager
+async def make_db_session(manager: AsyncDatabaseManager) -> AsyncIterator[AsyncSession]:
+    """Open a session that is committed at the end, or rolled back on any exception."""
+    async with manager.Session() as session:
+        yield session
+        await session.commit()
+
+
+async def gen_db_session(manager: DatabaseManagerDependency) -> AsyncIterator[AsyncSession]:
+    """Yield a session that is committed when the path operation returns."""
+    async with make_db_session(manager) as session:
+        yield session
+
+
+# With this scope the commit comes before the response: a 2xx means that it succeeded.
+DatabaseSession = Annotated[AsyncSession, Depends(gen_db_session, scope="function")]

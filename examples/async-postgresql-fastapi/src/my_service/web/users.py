@@ -1,0 +1,101 @@
+"""The users: an example to replace."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from sqlalchemy import select
+
+from ..models import User
+from .dependencies import DatabaseSession
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+# PostgreSQL has no text with a NUL character in it.
+NO_NUL = r"^[^\x00]*$"
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL),
+]
+FullName = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
+
+
+class UserIn(BaseModel):
+    """What is told about a user."""
+
+    name: Name
+    full_name: FullName | None = None
+
+
+class UserOut(BaseModel):
+    """What is known of a user."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    full_name: str | None
+    created_at: datetime
+
+
+async def existing_user(
+    session: DatabaseSession,
+    user_id: Annotated[int, Path(ge=1, lt=2**31)],
+) -> User:
+    """Return the user of the path, unless it is unknown or deleted."""
+    user = await User.get_by_pk(session, user_id)
+    if user is None or user.deleted_at is not None:
+        raise HTTPException(404, "There is no such user.")
+    return user
+
+
+ExistingUser = Annotated[User, Depends(existing_user, scope="function")]
+
+
+@router.post("", status_code=201, response_model=UserOut)
+async def create_user(user_in: UserIn, session: DatabaseSession) -> User:
+    """Create a user. The name of a deleted one stays taken."""
+    user = User(name=user_in.name, full_name=user_in.full_name)
+    session.add(user)
+    await session.flush()
+    return user
+
+
+@router.get("", response_model=list[UserOut])
+async def list_users(
+    session: DatabaseSession,
+    after: Annotated[int, Query(ge=0, lt=2**31, description="the last id of the page before")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Sequence[User]:
+    """List the users, page by page."""
+    statement = (
+        select(User)
+        .where(User.deleted_at.is_(None), User.id > after)
+        .order_by(User.id)
+        .limit(limit)
+    )
+    found = await session.scalars(statement)
+    return found.all()
+
+
+@router.get("/{user_id}", response_model=UserOut)
+async def read_user(user: ExistingUser) -> User:
+    """Return a user."""
+    return user
+
+
+@router.put("/{user_id}", response_model=UserOut)
+async def replace_user(user: ExistingUser, user_in: UserIn, session: DatabaseSession) -> User:
+    """Replace what is told about a user."""
+    user.name = user_in.name
+    user.full_name = user_in.full_name
+    await session.flush()
+    return user
+
+
+@router.delete("/{user_id}", status_code=204)
+async def delete_user(user: ExistingUser) -> None:
+    """Delete a user; the row stays in the table."""
+    user.deleted_at = datetime.now(UTC)

@@ -1,0 +1,81 @@
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, exc, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from my_service.db import (
+    AsyncDatabaseManager,
+    ConnectionFailed,
+    Failure,
+)
+from my_service.db.engine import make_engine
+
+from .models import Link
+
+
+async def ping(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+async def test_foreign_keys_are_enforced(tables: AsyncDatabaseManager) -> None:
+    async with tables.Session() as session:
+        session.add(Link(page_id=1, target="nowhere"))
+        with pytest.raises(exc.IntegrityError):
+            await session.commit()
+
+
+async def test_a_transaction_that_is_not_committed_leaves_no_trace(
+    tables: AsyncDatabaseManager,
+) -> None:
+    async with tables.engine.connect() as connection:
+        await connection.execute(text("CREATE TABLE half_done (id INTEGER)"))
+        await connection.rollback()
+        await connection.execute(text("CREATE TABLE half_done (id INTEGER)"))
+
+
+async def test_arguments_for_the_engine_are_used_and_left_as_they_are(empty_url: URL) -> None:
+    engine_args = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+    engine = make_engine(empty_url, engine_args)
+    connection = await engine.connect()
+    with pytest.raises(exc.TimeoutError, match="QueuePool limit of size 1"):
+        await ping(engine)
+    await connection.close()
+    await engine.dispose()
+    assert engine_args == {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("change", "failure"),
+    [
+        ({"port": 1}, Failure.UNREACHABLE),
+        ({"host": "nosuchhost.invalid"}, Failure.UNREACHABLE),
+        ({"password": "secret, but wrong"}, Failure.WRONG_CREDENTIALS),
+        ({"database": "nosuch"}, Failure.UNKNOWN_DATABASE),
+    ],
+)
+async def test_a_failure_to_connect_has_a_name_and_shows_no_password(
+    server: URL,
+    change: dict[str, Any],
+    failure: Failure,
+) -> None:
+    engine = make_engine(server.set(**change))
+    with pytest.raises(ConnectionFailed, match="cannot connect") as raised:
+        await ping(engine)
+    await engine.dispose()
+    assert raised.value.failure is failure
+    assert "secret" not in str(raised.value)
+
+
+async def test_a_connection_that_was_cut_costs_no_error(tables: AsyncDatabaseManager) -> None:
+    cut = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    async with tables.engine.connect(), tables.engine.connect():
+        pass
+    async with tables.engine.connect() as connection:
+        await connection.execute(cut)
+    for _ in range(3):
+        await ping(tables.engine)

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import text
+
+from my_service.db import (
+    AsyncDatabaseManager,
+    DatabaseStatus,
+    SchemaError,
+    SyncResult,
+    exists_in_db,
+)
+
+from ..concurrency import together
+from ..conftest import MIGRATIONS
+from .models import TableBase
+
+
+async def has_table(manager: AsyncDatabaseManager, *names: str) -> bool:
+    async with manager.engine.connect() as connection:
+        return await connection.run_sync(exists_in_db, *names)
+
+
+async def stamp(manager: AsyncDatabaseManager, revision: str) -> None:
+    async with manager.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE alembic_version SET version_num = :revision"),
+            {"revision": revision},
+        )
+
+
+async def test_sync_creates_then_has_nothing_to_do(empty_manager: AsyncDatabaseManager) -> None:
+    assert await empty_manager.get_status() is DatabaseStatus.EMPTY
+    assert await empty_manager.get_current_revision() is None
+    assert await empty_manager.sync() is SyncResult.CREATED
+    assert await empty_manager.sync() is SyncResult.ALREADY_UP_TO_DATE
+    assert await empty_manager.get_status() is DatabaseStatus.UP_TO_DATE
+    latest = await empty_manager.get_latest_revision()
+    assert await empty_manager.get_current_revision() == latest
+
+
+async def test_sync_upgrades_a_database_that_is_behind(
+    empty_manager: AsyncDatabaseManager,
+    tmp_path: Path,
+) -> None:
+    await empty_manager.sync()
+    head = await empty_manager.get_current_revision()
+    later = tmp_path / "later"
+    later.mkdir()
+    for name in ("env.py", "script.py.mako", "alembic.ini"):
+        (later / name).write_text((MIGRATIONS / name).read_text())
+    versions = later / "versions"
+    versions.mkdir()
+    for path in (MIGRATIONS / "versions").glob("*.py"):
+        (versions / path.name).write_text(path.read_text())
+    async with AsyncDatabaseManager(empty_manager.engine.url, later) as manager:
+        command.revision(manager.alembic_cfg, "later", rev_id="later")
+        assert await manager.get_status() is DatabaseStatus.BEHIND
+        assert await manager.sync() is SyncResult.UPGRADED
+        assert await manager.get_current_revision() == "later"
+        await manager.downgrade("-1")
+        assert await manager.get_current_revision() == head
+
+
+async def test_a_database_that_is_ahead_is_left_alone(manager: AsyncDatabaseManager) -> None:
+    await stamp(manager, "from_the_future")
+    assert await manager.get_status() is DatabaseStatus.AHEAD
+    assert await manager.sync() is SyncResult.AHEAD
+
+
+async def test_tables_without_a_history_are_refused(manager: AsyncDatabaseManager) -> None:
+    async with manager.engine.begin() as connection:
+        await connection.execute(text("DROP TABLE alembic_version"))
+    assert await manager.get_status() is DatabaseStatus.DIVERGED
+    with pytest.raises(SchemaError, match="without a history"):
+        await manager.sync()
+    with pytest.raises(SchemaError, match="not empty"):
+        await manager.create()
+
+
+async def test_create_makes_the_tables_and_records_the_revision(
+    tables: AsyncDatabaseManager,
+) -> None:
+    assert await has_table(tables, "pages")
+    assert await has_table(tables, "pages", "title")
+    assert not await has_table(tables, "pages", "nosuch")
+    assert not await has_table(tables, "nosuch")
+    assert await tables.get_status() is DatabaseStatus.UP_TO_DATE
+
+
+async def test_drop_removes_everything_and_takes_an_empty_database(
+    tables: AsyncDatabaseManager,
+) -> None:
+    for _ in range(2):
+        await tables.drop()
+        assert not await has_table(tables, "pages")
+        assert await tables.get_status() is DatabaseStatus.EMPTY
+
+
+async def test_reading_the_revision_leaves_the_transaction_usable(
+    empty_manager: AsyncDatabaseManager,
+) -> None:
+    async with empty_manager.Session.begin() as session:
+        await session.execute(text("CREATE TABLE work (id INTEGER)"))
+        assert await empty_manager.get_current_revision(session) is None
+        await session.execute(text("INSERT INTO work VALUES (1)"))
+    assert await has_table(empty_manager, "work")
+
+
+async def test_concurrent_syncs_apply_each_migration_once(
+    empty_manager: AsyncDatabaseManager,
+) -> None:
+    async def sync(number: int) -> SyncResult:
+        async with AsyncDatabaseManager(empty_manager.engine.url, MIGRATIONS) as manager:
+            return await manager.sync()
+
+    await together(sync, range(8))
+    assert await empty_manager.get_status() is DatabaseStatus.UP_TO_DATE
+
+
+async def test_the_migrations_may_be_in_a_folder_with_any_name(
+    empty_manager: AsyncDatabaseManager,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "100 % (here)s"
+    folder.mkdir()
+    async with AsyncDatabaseManager(
+        empty_manager.engine.url,
+        folder,
+        base_model=TableBase,
+    ) as manager:
+        assert await manager.get_latest_revision() is None
+        await manager.create()
+        assert await has_table(manager, "pages")

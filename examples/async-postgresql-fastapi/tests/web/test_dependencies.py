@@ -1,0 +1,71 @@
+import pytest
+from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
+from sqlalchemy import select, text
+
+from my_service.db import AsyncDatabaseManager
+from my_service.models import User
+from my_service.web.dependencies import (
+    DatabaseSession,
+    make_db_session,
+)
+
+
+async def names(manager: AsyncDatabaseManager) -> list[str]:
+    async with manager.Session() as session:
+        found = await session.scalars(select(User.name))
+        return list(found)
+
+
+async def test_a_session_is_committed_at_the_end(manager: AsyncDatabaseManager) -> None:
+    async with make_db_session(manager) as session:
+        session.add(User(name="ada"))
+    assert await names(manager) == ["ada"]
+
+
+async def test_a_session_is_rolled_back_on_any_error(manager: AsyncDatabaseManager) -> None:
+    async def fail() -> None:
+        async with make_db_session(manager) as session:
+            session.add(User(name="ada"))
+            await session.flush()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert await names(manager) == []
+
+
+def test_an_http_error_rolls_back_too(app: FastAPI) -> None:
+    @app.post("/broken")
+    async def broken(session: DatabaseSession) -> None:
+        session.add(User(name="ada"))
+        await session.flush()
+        raise HTTPException(400)
+
+    with TestClient(app) as client:
+        assert client.post("/broken").status_code == 400
+        assert client.get("/users").json() == []
+
+
+def test_a_commit_that_fails_is_not_answered_with_success(app: FastAPI) -> None:
+    @app.post("/late")
+    async def late(session: DatabaseSession) -> dict[str, str]:
+        session.add_all([User(name="ada"), User(name="ada")])
+        return {"status": "saved"}
+
+    with TestClient(app) as client:
+        assert client.post("/late").status_code == 409
+
+
+def test_one_manager_serves_all_requests(app: FastAPI) -> None:
+    seen = set()
+
+    @app.get("/connection")
+    async def connection(session: DatabaseSession) -> None:
+        await session.execute(text("SELECT 1"))
+        seen.add(id(session.get_bind()))
+
+    with TestClient(app) as client:
+        for _ in range(50):
+            client.get("/connection")
+    assert len(seen) == 1

@@ -1,0 +1,66 @@
+from datetime import datetime
+
+import pytest
+from fastapi.testclient import TestClient
+
+
+def test_a_user_is_created_listed_read_replaced_and_deleted(client: TestClient) -> None:
+    created = client.post("/users", json={"name": "ada", "full_name": "Ada Lovelace"})
+    assert created.status_code == 201
+    user = created.json()
+    assert user.keys() == {"id", "name", "full_name", "created_at"}
+    assert datetime.fromisoformat(user["created_at"]).utcoffset() is not None
+    path = f"/users/{user['id']}"
+
+    assert client.get("/users").json() == [user]
+    assert client.get(path).json() == user
+
+    replaced = client.put(path, json={"name": "lady"})
+    assert replaced.json() == user | {"name": "lady", "full_name": None}
+    assert client.get(path).json() == replaced.json()
+
+    assert client.delete(path).status_code == 204
+    assert client.get("/users").json() == []
+    for response in (client.get(path), client.put(path, json={"name": "x"}), client.delete(path)):
+        assert response.status_code == 404
+
+
+def test_a_name_is_given_once(client: TestClient) -> None:
+    client.post("/users", json={"name": "ada"})
+    client.post("/users", json={"name": "bob"})
+    assert client.post("/users", json={"name": "ada"}).status_code == 409
+    assert client.put("/users/2", json={"name": "ada"}).status_code == 409
+    assert [user["name"] for user in client.get("/users").json()] == ["ada", "bob"]
+
+
+def test_users_are_listed_page_by_page(client: TestClient) -> None:
+    for name in "abc":
+        client.post("/users", json={"name": name})
+    first = client.get("/users", params={"limit": 2}).json()
+    second = client.get("/users", params={"limit": 2, "after": first[-1]["id"]}).json()
+    assert [user["name"] for user in first + second] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": ""},
+        {"name": " "},
+        {"name": "x" * 101},
+        {"name": "nul\x00"},
+        {"name": "x", "full_name": "x" * 201},
+        {"name": "x", "full_name": "\x00"},
+        {"name": None},
+    ],
+)
+def test_a_user_that_the_table_could_not_hold_is_refused(
+    client: TestClient,
+    body: dict[str, object],
+) -> None:
+    assert client.post("/users", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("user_id", ["0", "-1", "x", str(2**31), str(2**63)])
+def test_an_id_that_cannot_be_one_is_refused(client: TestClient, user_id: str) -> None:
+    assert client.get(f"/users/{user_id}").status_code == 422

@@ -1,0 +1,121 @@
+"""The manager: it owns the engine, the sessions and the schema of one database."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import URL
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from . import schema
+from .base import Base
+from .engine import make_engine
+from .schema import DatabaseStatus, SyncResult
+
+R = TypeVar("R")
+
+# Alembic keeps the migration that is running in module globals: one at a time in each process.
+_alembic = threading.Lock()
+
+
+class DatabaseManager:
+    """Owns one database. Build one a process, and dispose of it at the end (or use `with`).
+
+    `engine` is the SQLAlchemy engine, `Session` makes sessions, `alembic_cfg` is Alembic's
+    configuration. A unit of work, committed at the end and rolled back on any error:
+
+        with manager.Session.begin() as session:
+            session.add(User(name="ada"))
+    """
+
+    def __init__(
+        self,
+        url: str | URL,
+        alembic_location: str | PathLike[str],
+        *,
+        engine_args: Mapping[str, Any] | None = None,
+        base_model: type[DeclarativeBase] | None = None,
+    ) -> None:
+        """Take the database's URL, the folder of the migrations, and arguments for the engine.
+
+        `base_model` is the base of the models, if it is not `Base`. No connection is opened yet.
+        Raises ValueError for a URL that cannot be served.
+        """
+        self.engine = make_engine(url, engine_args)
+        self.Session = sessionmaker(self.engine, expire_on_commit=False)
+        self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
+        self.metadata = (base_model or Base).metadata
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.dispose()
+
+    def create(self) -> None:
+        """Create the tables from the models and record the newest revision, for tests.
+
+        No migration runs. Raises SchemaError when the database is not empty.
+        """
+        self._change(schema.create, self.alembic_cfg, self.metadata)
+
+    def upgrade(self, target: str = "head") -> None:
+        """Run the migrations up to the revision `target`."""
+        self._change(schema.upgrade, self.alembic_cfg, target)
+
+    def downgrade(self, target: str) -> None:
+        """Undo the migrations down to the revision `target`; "base" undoes them all."""
+        self._change(schema.downgrade, self.alembic_cfg, target)
+
+    def drop(self) -> None:
+        """Drop all tables of the models, with what is in them."""
+        self._change(schema.drop, self.metadata)
+
+    def sync(self) -> SyncResult:
+        """Bring the schema up to date, whether the database is empty, behind or there already.
+
+        Raises SchemaError for a database with tables of ours that no migration made.
+        """
+        return self._change(schema.sync, self.alembic_cfg, self.metadata)
+
+    def get_status(self) -> DatabaseStatus:
+        """Return how the schema stands to the migrations. Raises ConnectionFailed."""
+        with self.engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
+            return schema.status(connection, self.alembic_cfg, self.metadata)
+
+    def get_current_revision(self, session: Session | None = None) -> str | None:
+        """Return the revision that the database stands at, or None if no migration has run.
+
+        With a session, it is read inside the session's transaction.
+        """
+        if session is None:
+            with self.Session() as own_session:
+                return self.get_current_revision(own_session)
+        connection = session.connection()
+        heads = schema.current_heads(connection)
+        return ", ".join(heads) or None
+
+    def get_latest_revision(self) -> str | None:
+        """Return the newest revision among the migrations, or None if there are none."""
+        return schema.latest_revision(self.alembic_cfg)
+
+    def dispose(self) -> None:
+        """Close the connections of the pool. The manager can be used again afterwards."""
+        self.engine.dispose()
+
+    def _change(self, work: Callable[..., R], *args: Any) -> R:
+        with _turn(), self.engine.connect() as connection:
+            return work(connection, *args)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    while not _alembic.acquire(blocking=False):
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        _alembic.release()

@@ -1,0 +1,238 @@
+"""What happens to the schema, on a connection: status, create, upgrade, downgrade, drop."""
+
+import enum
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, MetaData, func, inspect, select, text
+from sqlalchemy.orm import Session
+
+from .errors import SchemaError
+
+log = logging.getLogger(__name__)
+
+# Any fixed number will do, as long as nothing else in the same database uses it.
+LOCK = 7_204_513_380
+
+
+class DatabaseStatus(enum.Enum):
+    """How the schema of a database stands to the migrations of this code."""
+
+    EMPTY = "empty"
+    BEHIND = "behind"
+    UP_TO_DATE = "up to date"
+    AHEAD = "ahead"
+    DIVERGED = "diverged"
+    # As sqlalchemy-helpers calls them.
+    NO_INFO = EMPTY
+    UPGRADE_AVAILABLE = BEHIND
+
+
+class SyncResult(enum.Enum):
+    """What `sync` did."""
+
+    CREATED = "created"
+    UPGRADED = "upgraded"
+    ALREADY_UP_TO_DATE = "already up to date"
+    AHEAD = "ahead"
+
+
+def alembic_config(
+    location: str | PathLike[str],
+    url: URL,
+    engine_args: Mapping[str, Any] | None = None,
+) -> Config:
+    """Return the Alembic configuration for a database and the migrations in a folder."""
+    folder = Path(location).absolute()
+    config = Config(folder / "alembic.ini")
+    # ConfigParser takes a % for the beginning of a reference.
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    shown = url.render_as_string(hide_password=False)
+    config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
+    config.attributes["engine_args"] = engine_args
+    return config
+
+
+def current_heads(connection: Connection) -> tuple[str, ...]:
+    """Return the revisions that the database stands at; none where no migration has run."""
+    return MigrationContext.configure(connection).get_current_heads()
+
+
+def latest_revision(config: Config) -> str | None:
+    """Return the newest revision among the migrations, or None if there are none.
+
+    Raises alembic.util.CommandError when there are several heads.
+    """
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def status(connection: Connection, config: Config, metadata: MetaData) -> DatabaseStatus:
+    """Return how the database stands to the migrations. Errors of the database are raised."""
+    scripts = ScriptDirectory.from_config(config)
+    latest = set(scripts.get_heads())
+    current = set(current_heads(connection))
+    if current == latest and current:
+        return DatabaseStatus.UP_TO_DATE
+    if not current and not _own_tables(connection, metadata):
+        return DatabaseStatus.EMPTY
+    if not current or len(current) > 1 or len(latest) > 1:
+        return DatabaseStatus.DIVERGED
+    known = {script.revision for script in scripts.walk_revisions()}
+    return DatabaseStatus.BEHIND if current <= known else DatabaseStatus.AHEAD
+
+
+def create(connection: Connection, config: Config, metadata: MetaData) -> None:
+    """Create the tables of `metadata` and record the newest revision, without any migration.
+
+    For tests and experiments: data migrations do not run. Raises SchemaError when the database
+    already holds tables of ours, or has a history.
+    """
+    with migrating(connection):
+        found = _own_tables(connection, metadata)
+        if found or current_heads(connection):
+            raise SchemaError(f"the database is not empty, it has {', '.join(found)}; use sync")
+        metadata.create_all(connection)
+        scripts = ScriptDirectory.from_config(config)
+        MigrationContext.configure(connection).stamp(scripts, "heads")
+        connection.commit()
+
+
+def upgrade(connection: Connection, config: Config, target: str) -> None:
+    """Run the migrations up to `target`."""
+    command.upgrade(_handing_over(config, connection), target)
+
+
+def downgrade(connection: Connection, config: Config, target: str) -> None:
+    """Undo the migrations down to `target`."""
+    command.downgrade(_handing_over(config, connection), target)
+
+
+def sync(connection: Connection, config: Config, metadata: MetaData) -> SyncResult:
+    """Bring the schema up to date, from wherever it stands.
+
+    Raises SchemaError for a database that holds tables of ours without a history, or whose
+    history is not that of the migrations.
+    """
+    before = status(connection, config, metadata)
+    connection.rollback()
+    if before is DatabaseStatus.UP_TO_DATE:
+        return SyncResult.ALREADY_UP_TO_DATE
+    if before is DatabaseStatus.AHEAD:
+        return SyncResult.AHEAD
+    if before is DatabaseStatus.DIVERGED:
+        raise SchemaError(_divergence(connection, metadata))
+    upgrade(connection, config, "head")
+    return SyncResult.CREATED if before is DatabaseStatus.EMPTY else SyncResult.UPGRADED
+
+
+def drop(connection: Connection, metadata: MetaData) -> None:
+    """Drop every table of `metadata` and the record of the revision. Nothing to drop is no error."""
+    with migrating(connection):
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+        connection.commit()
+
+
+@contextmanager
+def migrating(connection: Connection) -> Iterator[None]:
+    """Let one process at a time change the schema.
+
+    PostgreSQL: an advisory lock of the session, which outlives the transactions inside and ends
+    with the connection at the latest. SQLite: the transaction holds the write lock anyway; foreign
+    keys are off meanwhile, because rebuilding a table would delete the rows that refer to it.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_lock(LOCK)))
+        connection.commit()
+    elif is_sqlite(connection):
+        _pragma(connection, "foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_unlock(LOCK)))
+            connection.commit()
+        elif is_sqlite(connection):
+            _pragma(connection, "foreign_keys=ON")
+
+
+def report_steps() -> Callable[..., None]:
+    """Return a callback that logs each migration with the time that it took."""
+    started = time.perf_counter()
+
+    def report(*, step: MigrationInfo, **_: object) -> None:
+        nonlocal started
+        seconds, started = time.perf_counter() - started, time.perf_counter()
+        verb = "Applied" if step.is_upgrade else "Undid"
+        title = getattr(step.up_revision, "doc", "")
+        log.info("%s %s, %s (%.2f s)", verb, step.up_revision_id, title, seconds)
+
+    return report
+
+
+def check_foreign_keys(connection: Connection) -> None:
+    """Raise SchemaError if a migration has left rows on SQLite that refer to nothing."""
+    if is_sqlite(connection):
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            tables = ", ".join(sorted({row[0] for row in broken}))
+            raise SchemaError(f"{len(broken)} rows would refer to nothing, in {tables}")
+
+
+def is_sqlite(bind: Connection | Engine | Session) -> bool:
+    """Tell whether a connection, an engine or a session talks to SQLite."""
+    engine = bind.get_bind() if isinstance(bind, Session) else bind
+    return engine.dialect.name == "sqlite"
+
+
+def exists_in_db(bind: Connection | Engine, table: str, column: str | None = None) -> bool:
+    """Tell whether a table, or a column of it, exists in the database."""
+    inspector = inspect(bind)
+    if not inspector.has_table(table):
+        return False
+    return column is None or column in {found["name"] for found in inspector.get_columns(table)}
+
+
+def _handing_over(config: Config, connection: Connection) -> Config:
+    """Return a copy of the configuration that hands the connection to env.py."""
+    copy = Config(config.config_file_name, toml_file=config.toml_file_name)
+    copy.file_config = config.file_config
+    copy.attributes["connection"] = connection
+    return copy
+
+
+def _own_tables(connection: Connection, metadata: MetaData) -> list[str]:
+    inspector = inspect(connection)
+    return [
+        table.fullname
+        for table in metadata.sorted_tables
+        if inspector.has_table(table.name, schema=table.schema)
+    ]
+
+
+def _divergence(connection: Connection, metadata: MetaData) -> str:
+    current = current_heads(connection)
+    if current:
+        return f"the database stands at {', '.join(current)}; merge the heads with `db revision`"
+    tables = ", ".join(_own_tables(connection, metadata))
+    return (
+        f"there are tables without a history ({tables}). If they are as the migrations would make"
+        " them, record that with `alembic stamp <revision>`; otherwise start from an empty schema"
+    )
+
+
+def _pragma(connection: Connection, setting: str) -> None:
+    """Set a pragma outside of any transaction, where SQLite ignores some."""
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA {setting}")
+    cursor.close()

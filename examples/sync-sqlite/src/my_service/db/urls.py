@@ -1,0 +1,46 @@
+"""Which driver serves a database URL."""
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+# Dialect -> the drivers that can serve it here, the default first.
+DRIVERS = {
+    "cockroachdb": ("psycopg", "psycopg2"),
+    "mariadb": ("pymysql", "mariadbconnector", "mysqlconnector", "mysqldb", "pyodbc"),
+    "mssql": ("pyodbc", "pymssql"),
+    "mysql": ("pymysql", "cymysql", "mysqlconnector", "mysqldb", "pyodbc"),
+    "oracle": ("oracledb", "cx_oracle"),
+    "postgresql": ("psycopg", "pg8000", "psycopg2", "psycopg2cffi"),
+    "sqlite": ("pysqlite", "pysqlcipher"),
+}
+# Drivers that need asyncio: a URL that names one gets the default of its dialect.
+TRANSLATED = {"aiomysql", "aioodbc", "aiosqlite", "asyncmy", "asyncpg", "oracledb_async"}
+ALIASES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
+
+
+def driver_url(url: str | URL) -> URL:
+    """Return the URL with the driver that the engine shall use; all else stays as it is.
+
+    `postgresql://…`, `postgres://…` and `sqlite:///…` get their driver. One that is named and can
+    serve is kept. Raises ValueError, without the password, for anything else.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The original message shows the URL, password included.
+        raise ValueError(
+            "the database URL cannot be read; write dialect://user:password@host:port/database,"
+            " with @ : / # % ? in the password percent-encoded"
+        ) from None
+    dialect, _, driver = parsed.drivername.partition("+")
+    dialect = ALIASES.get(dialect, dialect)
+    if dialect not in DRIVERS:
+        raise ValueError(f"no database '{dialect}' is known; use one of: {', '.join(DRIVERS)}")
+    if not driver or driver in TRANSLATED:
+        driver = DRIVERS[dialect][0]
+    if driver not in DRIVERS[dialect]:
+        raise ValueError(
+            f"the driver '{driver}' cannot serve {dialect} here;"
+            f" use one of: {', '.join(DRIVERS[dialect])}"
+        )
+    return parsed.set(drivername=f"{dialect}+{driver}")

@@ -1,0 +1,76 @@
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from my_service.db import (
+    DatabaseManager,
+    is_sqlite,
+    upsert_many,
+)
+
+from ..concurrency import together
+from .models import Page, PlainPage, Word
+
+
+def test_rows_are_inserted_and_updated(table_session: Session) -> None:
+    old, _ = Page.get_or_create(table_session, path="/b", title="old")
+    rows = [{"path": path, "title": "new"} for path in ("/c", "/b", "/a")]
+    result = Page.upsert_many(table_session, rows, on="path")
+    assert [page.path for page, _ in result] == ["/a", "/b", "/c"]
+    assert result[1][0] is old
+    assert old.title == "new"
+    known = not is_sqlite(table_session.get_bind())
+    assert [created for _, created in result] == ([True, False, True] if known else [None] * 3)
+
+
+def test_the_last_of_two_rows_with_one_key_wins(table_session: Session) -> None:
+    rows = [{"path": "/", "title": "first"}, {"path": "/", "title": "last"}]
+    result = Page.upsert_many(table_session, rows)
+    assert [page.title for page, _ in result] == ["last"]
+
+
+def test_update_names_what_is_overwritten(table_session: Session) -> None:
+    Page.get_or_create(table_session, path="/", title="old", visits=1)
+    rows = [{"path": "/", "title": "new", "visits": 2}]
+    [(page, _)] = Page.upsert_many(table_session, rows, update=["visits"])
+    assert (page.title, page.visits) == ("old", 2)
+    [(page, _)] = Page.upsert_many(table_session, [{"path": "/", "title": "x"}], update=[])
+    assert page.title == "old"
+
+
+def test_many_rows_are_written_without_returning_them(table_session: Session) -> None:
+    rows = [{"path": f"/{number}", "visits": number} for number in range(2500)]
+    for _ in range(2):
+        assert upsert_many(table_session, PlainPage, rows, on="path", returning=False) == []
+    found = table_session.execute(select(func.count(), func.sum(Page.visits)))
+    assert found.one() == (2500, sum(range(2500)))
+
+
+def test_rows_that_cannot_be_matched_are_refused(table_session: Session) -> None:
+    with pytest.raises(TypeError, match="no attribute 'pth'"):
+        Page.upsert_many(table_session, [{"pth": "/"}])
+    with pytest.raises(ValueError, match="same attributes"):
+        Page.upsert_many(table_session, [{"path": "/"}, {"path": "/a", "title": "a"}])
+    with pytest.raises(ValueError, match="no value for its key"):
+        Page.upsert_many(table_session, [{"path": None}])
+    with pytest.raises(ValueError, match="say with on"):
+        Page.upsert_many(table_session, [{"title": "a"}])
+    with pytest.raises(ValueError, match="must have a value"):
+        Page.upsert_many(table_session, [{"title": "a"}], on="path")
+    assert Page.upsert_many(table_session, []) == []
+
+
+def test_a_composite_key_identifies_a_row(table_session: Session) -> None:
+    rows = [{"model": "m", "pk": pk, "session": "s"} for pk in "ba"]
+    result = Word.upsert_many(table_session, rows)
+    assert [word.pk for word, _ in result] == ["a", "b"]
+
+
+def test_concurrent_calls_do_not_deadlock(tables: DatabaseManager) -> None:
+    def write(number: int) -> None:
+        paths = [f"/{index}" for index in range(200)]
+        rows = [{"path": path, "visits": number} for path in paths[:: 1 if number % 2 else -1]]
+        with tables.Session.begin() as session:
+            Page.upsert_many(session, rows, on="path", returning=False)
+
+    together(write, range(16), workers=16)

@@ -1,0 +1,61 @@
+import re
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import URL
+
+from my_service.cli import main
+
+
+def run(*arguments: str, exit_code: int = 0) -> str:
+    """Run the command with these arguments, and return what it prints."""
+    result: Result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == exit_code, result.output
+    return result.output
+
+
+@pytest.fixture(autouse=True)
+def database_url(empty_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_url.render_as_string(hide_password=False))
+
+
+def test_sync_creates_the_database_once() -> None:
+    assert run("db", "sync") == "Database created.\n"
+    assert run("db", "sync") == "Database already up-to-date.\n"
+
+
+def test_sync_upgrades_a_database_that_is_behind() -> None:
+    run("db", "upgrade")
+    run("db", "downgrade", "-1")
+    assert re.fullmatch(r"Database (created|upgraded)\.\n", run("db", "sync"))
+
+
+def test_status_tells_the_state_by_its_exit_code() -> None:
+    assert "empty" in run("db", "status", exit_code=3)
+    run("db", "sync")
+    assert "up to date" in run("db", "status")
+
+
+def test_upgrade_prints_sql_on_request() -> None:
+    assert "INSERT INTO alembic_version" in run("db", "upgrade", "--sql")
+    assert "empty" in run("db", "status", exit_code=3)
+
+
+def test_check_passes_where_the_migrations_make_what_the_models_say() -> None:
+    run("db", "sync")
+    run("db", "check")
+
+
+def test_drop_asks_first() -> None:
+    run("db", "sync")
+    run("db", "drop", exit_code=1)
+    assert "up to date" in run("db", "status")
+    assert run("db", "drop", "--yes") == "Database dropped.\n"
+    assert "empty" in run("db", "status", exit_code=3)
+
+
+def test_an_unusable_url_ends_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "nosuchdb://user:secret@host/name")
+    output = run("db", "status", exit_code=1)
+    assert output.startswith("Error: no database 'nosuchdb' is known; use one of: ")
+    assert "secret" not in output

@@ -1,0 +1,20 @@
+import pytest
+from sqlalchemy import URL
+
+from .test_cli import run
+
+
+@pytest.fixture(autouse=True)
+def database_url(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+
+
+def test_users_are_added_once_listed_and_shown() -> None:
+    assert run("users", "add", "ada", "--full-name", "Ada Lovelace") == "Added ada (id 1).\n"
+    assert run("users", "add", "ada") == "There is already ada (id 1).\n"
+    assert run("users", "list") == "1\tada\tAda Lovelace\n"
+    assert "full name: Ada Lovelace\n" in run("users", "show", "ada")
+
+
+def test_an_unknown_user_is_an_error() -> None:
+    assert run("users", "show", "bob", exit_code=1) == "Error: There is no user called bob.\n"

@@ -1,0 +1,144 @@
+"""The commands of the README work as they stand there, with nothing but Python, pip and git."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import ROOT
+
+
+def command(name: str) -> str:
+    """Return the command that the README marks with a name."""
+    text = (ROOT / "README.md").read_text()
+    found = re.search(rf"^<!-- command: {name} -->\n```sh\n(.+)\n```$", text, re.M)
+    assert found
+    return found[1]
+
+
+class Machine:
+    """A folder with a clone in it, and an environment that has Python, pip and git only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clone = folder / "clone"
+        subprocess.run(["git", "clone", "--quiet", "--no-tags", ROOT, self.clone], check=True)
+        # What has not been committed yet is to be tested too.
+        tracked = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+        listed = subprocess.run(tracked, cwd=ROOT, check=True, capture_output=True, text=True)
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).exists():
+                (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, self.clone / name)
+        venv.create(folder / "python", with_pip=True)
+        programs = folder / "programs"
+        programs.mkdir()
+        for name in ("git", "bash", "sh"):
+            (programs / name).symlink_to(shutil.which(name) or name)
+        self.environment = {
+            "PATH": f"{folder / 'python' / 'bin'}:{programs}",
+            "HOME": str(folder),
+            "UV_PYTHON": sys.executable,
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(("PIP_", "UV_", "SSL_", "http", "HTTP", "GIT_CONFIG"))
+            },
+        }
+
+    def run(self, line: str, folder: Path | None = None, **environment: str) -> str:
+        result = subprocess.run(
+            ["bash", "-c", line],
+            cwd=folder or self.clone,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    return Machine(tmp_path_factory.mktemp("machine"))
+
+
+@pytest.mark.slow
+def test_the_first_command_renders_a_service_and_prints_what_starts_it(machine: Machine) -> None:
+    output = machine.run(command("render"))
+    service = machine.clone.parent / "my-service"
+    lines = [line.split("#")[0].strip() for line in output.splitlines()]
+    start = next(line for line in lines if line.startswith("uv run my-service dev"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = subprocess.Popen(
+        ["bash", "-c", f"exec {start} --port {port}"], cwd=service, env=machine.environment
+    )
+    try:
+        assert b"up to date" in _get(f"http://127.0.0.1:{port}/readyz")
+        assert _get(f"http://127.0.0.1:{port}/users") == b"[]"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+    assert "Added ada" in machine.run("uv run my-service users add ada", service)
+    assert "ada" in machine.run("uv run my-service users list", service)
+    machine.run("git init && git add . && git commit --message 'Render'", service)
+    updated = machine.run(
+        "uvx --with copier-template-extensions copier update --trust --defaults", service
+    )
+    assert "Error" not in updated
+    assert machine.run("git status --porcelain", service) == ""
+
+
+def _get(url: str) -> bytes:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+                body: bytes = response.read()
+                return body
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_the_second_command_runs_the_tests(machine: Machine) -> None:
+    # The quick ones here: this very test is one of the others.
+    output = machine.run(command("test"), PYTEST_ADDOPTS="-m 'not slow' -k 'not examples'")
+    assert re.search(r"\d{2,} passed", output)
+
+
+def test_continuous_integration_runs_the_test_command() -> None:
+    script = (ROOT / ".ci/run").read_text()
+    assert "command: test" in script
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+    ending = script.rstrip().splitlines()[-1]
+    assert ending == 'exec bash -euo pipefail -c "$test_command"'
+    assert command("test").endswith(" -m uv run pytest")
+
+
+def test_facts_that_are_told_twice_agree() -> None:
+    lowest = yaml.safe_load((ROOT / "copier.yml").read_text())["_min_copier_version"]
+    assert f'"copier>={lowest.removesuffix(".0")}"' in (ROOT / "pyproject.toml").read_text()
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert f'"copier=={lowest}"' in workflow
+    project = (ROOT / "template/pyproject.toml.jinja").read_text()
+    for tool in ("mypy", "pytest", "ruff"):
+        bound = rf'"{tool}>=[^"]+"'
+        ours = re.search(bound, (ROOT / "pyproject.toml").read_text())
+        theirs = re.search(bound, project)
+        assert ours
+        assert theirs
+        assert ours[0] == theirs[0]
