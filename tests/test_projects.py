@@ -33,8 +33,7 @@ class Tools:
             cwd=project,
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
         )
         assert (result.returncode != 0) is fails, result.stdout + result.stderr

@@ -12,9 +12,8 @@ from sqlalchemy import Connection, Engine
 
 from my_service.config import get_settings
 from my_service.database import Base, manager_from_config
-from my_service.db import UTCDateTime, is_sqlite
+from my_service.db import UTCDateTime, is_sqlite, schema
 from my_service.db.engine import make_engine
-from my_service.db.schema import check_foreign_keys, migrating, report_steps
 
 config = context.config
 
@@ -36,7 +35,7 @@ def render_item(kind: str, item: Any, autogen_context: object) -> str | Literal[
 
 def migrate(connection: Connection) -> None:
     """Run what Alembic was asked for on a connection, one process at a time."""
-    with migrating(connection):
+    with schema.migrating(connection):
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
@@ -44,11 +43,11 @@ def migrate(connection: Connection) -> None:
             render_as_batch=is_sqlite(connection),
             # On SQLite the transaction is the lock: it spans all migrations.
             transaction_per_migration=not is_sqlite(connection),
-            on_version_apply=report_steps(),
+            on_version_apply=schema.report_steps(),
         )
         with context.begin_transaction():
             context.run_migrations()
-            check_foreign_keys(connection)
+            schema.check_foreign_keys(connection)
 
 
 def print_sql() -> None:
