@@ -41,11 +41,17 @@ class Machine:
         venv.create(folder / "python", with_pip=True)
         programs = folder / "programs"
         programs.mkdir()
-        for name in ("git", "bash", "sh"):
-            (programs / name).symlink_to(shutil.which(name) or name)
+        for program in (*Path("/bin").iterdir(), *Path("/usr/bin").iterdir()):
+            if not program.name.startswith(("python", "pip", "uv", "copier", "pg_", "psql")):
+                (programs / program.name).unlink(missing_ok=True)
+                (programs / program.name).symlink_to(program)
+        for command in (["add", "--all"], ["commit", "--quiet", "--allow-empty", "--message=Now"]):
+            subprocess.run(["git", *command], cwd=self.clone, check=True)
         self.environment = {
             "PATH": f"{folder / 'python' / 'bin'}:{programs}",
             "HOME": str(folder),
+            **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "Ada"),
+            **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "ada@example.org"),
             "UV_PYTHON": sys.executable,
             **{
                 name: value
