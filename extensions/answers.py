@@ -9,6 +9,7 @@ import keyword
 import re
 import sys
 import unicodedata
+from functools import cache
 
 from jinja2 import Environment
 from jinja2.ext import Extension
@@ -189,3 +190,5 @@ class Answers(Extension):
             package_name_problem,
         ):
             environment.filters[function.__name__] = function
+        # Copier compiles every part of every path anew, hundreds of times in all.
+        environment.from_string = cache(environment.from_string)  # type: ignore[method-assign]
