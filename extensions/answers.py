@@ -191,4 +191,4 @@ class Answers(Extension):
         ):
             environment.filters[function.__name__] = function
         # Copier compiles every part of every path anew, hundreds of times in all.
-        environment.from_string = cache(environment.from_string)  # type: ignore[method-assign]
+        environment.from_string = cache(environment.from_string)  # type: ignore[assignment, method-assign]
