@@ -22,6 +22,7 @@ from jinja2.ext import Extension
 IMPORTS: dict[tuple[str, str], tuple[str, str] | None] = {
     ("asyncio", ""): ("time", ""),
     ("collections.abc", "AsyncIterator"): ("collections.abc", "Iterator"),
+    ("collections.abc", "Awaitable"): None,
     ("contextlib", "asynccontextmanager"): ("contextlib", "contextmanager"),
     (".coroutine", "coroutine"): None,
     ("sqlalchemy", "AsyncAdaptedQueuePool"): ("sqlalchemy", "QueuePool"),
@@ -40,6 +41,7 @@ NAMES = {
 # `asyncio.sleep` -> `time.sleep`, but `asyncio.run(work())` -> `work()`.
 MODULES = {old[0]: new[0] for old, new in IMPORTS.items() if not old[1] and new}
 UNWRAPPED_CALLS = {("asyncio", "run")}
+UNWRAPPED_TYPES = {"Awaitable"}
 DROPPED_BASES = {"AsyncAttrs"}
 DROPPED_ATTRIBUTES = {"sync_engine"}
 DROPPED_DECORATORS = {"coroutine"}
@@ -132,14 +134,20 @@ def _run_sync(tokens: list[Token]) -> list[Token]:
 
 
 def _wrappers(tokens: list[Token]) -> list[Token]:
-    """`asyncio.run(x)` -> `x`, `engine.sync_engine` -> `engine`, `class A(AsyncAttrs, B)`."""
+    """`asyncio.run(x)` -> `x`, `Awaitable[T]` -> `T`, `engine.sync_engine` -> `engine`."""
     result = list(tokens)
     index = 0
     while index < len(result):
         module, dot, name, bracket = (_texts(result, index, 4) + [""] * 4)[:4]
         if dot == "." and bracket == "(" and (module, name) in UNWRAPPED_CALLS:
-            closing = _closing(result, index + 3)
-            inside = result[index + 4 : closing]
+            opening = index + 3
+        elif module in UNWRAPPED_TYPES and dot == "[":
+            opening = index + 1
+        else:
+            opening = 0
+        if opening:
+            closing = _closing(result, opening)
+            inside = result[opening + 1 : closing]
             inside[0].space = result[index].space
             result[index : closing + 1] = inside
         elif module == "." and dot in DROPPED_ATTRIBUTES:

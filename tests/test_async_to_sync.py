@@ -54,6 +54,10 @@ EXAMPLES = {
         "import asyncio\n\nawait asyncio.sleep(1)\n",
         "import time\n\ntime.sleep(1)\n",
     ),
+    "types of awaitables": (
+        "from collections.abc import Awaitable, Callable\n\nx: Callable[[int], Awaitable[str]]\n",
+        "from collections.abc import Callable\n\nx: Callable[[int], str]\n",
+    ),
     "decorators that only the async form has": (
         "from .coroutine import coroutine\n\n\n@command\n@coroutine\nasync def f(): ...\n",
         "\n@command\ndef f(): ...\n",
@@ -127,6 +131,7 @@ def test_the_table_has_no_dead_entry(rendered: dict[str, Path]) -> None:
         *async_to_sync.NAMES,
         *async_to_sync.MODULES,
         *(name for _, name in async_to_sync.UNWRAPPED_CALLS),
+        *async_to_sync.UNWRAPPED_TYPES,
         *async_to_sync.DROPPED_ATTRIBUTES,
         *async_to_sync.DROPPED_BASES,
         *async_to_sync.DROPPED_DECORATORS,

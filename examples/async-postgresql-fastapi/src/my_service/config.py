@@ -25,6 +25,11 @@ class SQLAlchemySettings(BaseModel):
     pool_timeout: float = Field(default=5, gt=0)
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
+    application_name: str = "my-service"
+    # In seconds; 0 is no limit, and what a proxy such as PgBouncer asks for.
+    connect_timeout: int = Field(default=10, ge=0)
+    statement_timeout: float = Field(default=30, ge=0)
+    idle_in_transaction_session_timeout: float = Field(default=60, ge=0)
 
 
 class AlembicSettings(BaseModel):

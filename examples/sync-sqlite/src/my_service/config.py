@@ -25,6 +25,10 @@ class SQLAlchemySettings(BaseModel):
     pool_timeout: float = Field(default=5, gt=0)
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
+    # How many seconds to wait for another writer.
+    busy_timeout: float = Field(default=30, ge=0)
+    # Off for a file on a network share.
+    wal: bool = True
 
 
 class AlembicSettings(BaseModel):

@@ -1,15 +1,25 @@
 """How a connection is opened: engine options, SQLite's settings, and errors that tell the cure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, Dialect, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from . import libpq
 from .errors import ConnectionFailed, Failure, failure_of_connecting
 from .urls import driver_url
 
+# Arguments of `make_engine` that SQLAlchemy does not have. Those for other databases are ignored.
+OPTIONS: dict[str, Any] = {
+    "application_name": "",
+    "connect_timeout": 10,
+    "statement_timeout": 0,
+    "idle_in_transaction_session_timeout": 0,
+    "busy_timeout": 30,
+    "wal": True,
+}
 CURES = {
     Failure.WRONG_CREDENTIALS: "the user or the password in DATABASE_URL is not accepted",
     Failure.UNKNOWN_DATABASE: "there is no such database: create it, or correct DATABASE_URL",
@@ -21,22 +31,35 @@ CURES = {
 def make_engine(url: str | URL, engine_args: Mapping[str, Any] | None = None) -> AsyncEngine:
     """Return an engine for `url`; `engine_args` are SQLAlchemy's arguments for it.
 
+    Beside these, PostgreSQL has `application_name`, and in seconds, where 0 is no limit,
+    `connect_timeout`, `statement_timeout` and `idle_in_transaction_session_timeout`. SQLite has
+    `busy_timeout` in seconds, and `wal`.
+
     Connections are tested before use, so a restarted database costs no error. Raises ValueError
     for a URL that cannot be served. Opening a connection raises ConnectionFailed when it fails.
     """
     url = driver_url(url)
-    options = {"pool_pre_ping": True, **(engine_args or {})}
+    arguments = {"pool_pre_ping": True, **(engine_args or {})}
+    ours = {name: arguments.pop(name, default) for name, default in OPTIONS.items()}
     if is_memory(url):
         # One connection is the whole database: sessions take turns.
-        options |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
-        options["connect_args"] = {**options.get("connect_args", {}), "check_same_thread": False}
+        arguments |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+        connect_args = {**arguments.get("connect_args", {}), "check_same_thread": False}
+        arguments["connect_args"] = connect_args
+    if url.get_driver_name() == "asyncpg":
+        libpq.check(url)
     try:
-        engine = create_async_engine(url, **options)
+        engine = create_async_engine(url, **arguments)
     except ModuleNotFoundError as error:
         raise ValueError(f"{url.drivername} is not installed: {error}; add its package") from error
-    event.listen(engine.sync_engine, "do_connect", _connect)
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connect(dialect: Dialect, record: Any, args: list[Any], options: dict[str, Any]) -> Any:
+        return _connect(dialect, args, options, ours)
+
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "before_cursor_execute", _refuse_nul)
     return engine
 
 
@@ -47,29 +70,56 @@ def is_memory(url: URL) -> bool:
     return url.get_backend_name() == "sqlite" and in_memory
 
 
-def _connect(dialect: Dialect, record: Any, args: list[Any], options: dict[str, Any]) -> Any:
+def _connect(
+    dialect: Dialect,
+    args: list[Any],
+    options: dict[str, Any],
+    ours: dict[str, Any],
+) -> Any:
     if dialect.name == "sqlite" and not options.get("uri") and not Path(args[0]).parent.is_dir():
         message = f"cannot connect: there is no folder {Path(args[0]).parent}; create it"
         raise ConnectionFailed(message, Failure.UNREACHABLE)
+    if dialect.name == "postgresql" and dialect.driver != "pg8000":
+        options = _postgresql_options(options, ours)
     try:
+        if dialect.driver == "asyncpg":
+            return libpq.connect(dialect, options)
         connection = dialect.connect(*args, **options)
         if dialect.name == "sqlite":
-            _configure_sqlite(connection)
+            _configure_sqlite(connection, ours)
     except (dialect.loaded_dbapi.Error, OSError) as error:
         failure = failure_of_connecting(error)
         raise ConnectionFailed(f"cannot connect: {CURES[failure]} ({error})", failure) from error
     return connection
 
 
-def _configure_sqlite(connection: Any) -> None:
-    # The driver's own transactions leave DDL and savepoints outside; `_begin_sqlite` replaces them.
+def _postgresql_options(options: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a connection, with our settings where the URL says nothing else."""
+    result = {**options}
+    for name in ("application_name", "connect_timeout"):
+        if ours[name]:
+            result.setdefault(name, ours[name])
+    timeouts = {
+        name: f"{ours[name] * 1000:.0f}"
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout")
+        if ours[name]
+    }
+    settings = " ".join(f"-c {name}={value}" for name, value in timeouts.items())
+    if settings:
+        result["options"] = f"{settings} {options.get('options', '')}".strip()
+    return result
+
+
+def _configure_sqlite(connection: Any, ours: dict[str, Any]) -> None:
     try:
+        # The driver's own transactions leave out DDL and savepoints; `_begin_sqlite` replaces them.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=30000")
+        cursor.execute(f"PRAGMA busy_timeout={ours['busy_timeout'] * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
+        if ours["wal"]:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
     except Exception:
         connection.close()
@@ -81,3 +131,25 @@ def _begin_sqlite(connection: Connection) -> None:
     # write lock at the beginning makes writers queue. Readers may pass sqlite_begin="DEFERRED".
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _refuse_nul(
+    connection: Connection,
+    cursor: Any,
+    statement: str,
+    parameters: Any,
+    context: Any,
+    executemany: bool,
+) -> None:
+    # SQLite would store it, and show the text only up to there. PostgreSQL refuses it by itself.
+    for text in _texts(parameters):
+        if "\0" in text:
+            raise ValueError(f"a text may not contain NUL characters: {text!r}")
+
+
+def _texts(parameters: Any) -> Iterator[str]:
+    if isinstance(parameters, str):
+        yield parameters
+    elif isinstance(parameters, list | tuple):
+        for value in parameters:
+            yield from _texts(value)

@@ -1,19 +1,22 @@
 """The manager: it owns the engine, the sessions and the schema of one database."""
 
 import asyncio
+import random
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase
 
 from . import schema
 from .base import Base
 from .engine import make_engine
+from .errors import Failure, failure_of
 from .schema import DatabaseStatus, SyncResult
 
 R = TypeVar("R")
@@ -55,6 +58,32 @@ class AsyncDatabaseManager:
 
     async def __aexit__(self, *error: object) -> None:
         await self.dispose()
+
+    async def run(self, work: Callable[[AsyncSession], Awaitable[R]], *, attempts: int = 10) -> R:
+        """Call `work` with a session in a transaction of its own, commit, and return its result.
+
+        If the transaction fails because of a concurrent one (a serialization failure, a deadlock,
+        SQLite's busy snapshot), `work` is called again, with a new session and after a growing
+        random pause of at most a second, `attempts` times in all. A unique violation gets one more
+        try: under SERIALIZABLE, a lost race looks like one.
+
+        So `work` may run several times: it may not commit, nor do outside of the session what
+        cannot be done twice, such as sending mail, and it hands out objects only by returning them.
+        Raises what `work` raises, and the last failure when all attempts have failed.
+        """
+        retried = {Failure.SERIALIZATION, Failure.UNIQUE_VIOLATION}
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self.Session.begin() as session:
+                    return await work(session)
+            except SQLAlchemyError as error:
+                failure = failure_of(error)
+                if failure not in retried or attempt == attempts:
+                    raise
+                if failure is Failure.UNIQUE_VIOLATION:
+                    retried.remove(failure)
+            await asyncio.sleep(random.uniform(0, min(1, 0.01 * 2**attempt)))  # noqa: S311
+        raise ValueError("attempts has to be at least 1")
 
     async def create(self) -> None:
         """Create the tables from the models and record the newest revision, for tests.

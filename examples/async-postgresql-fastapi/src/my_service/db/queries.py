@@ -3,6 +3,7 @@
 The functions serve any mapped class; `Base` offers them as methods. For all of them:
 
 * keyword arguments look up; a name that the model does not have raises TypeError before any SQL;
+  a column called `defaults` or `create_defaults` is looked up as `defaults__exact=…`;
 * pending changes are flushed first, and what is returned shows what the row holds;
 * more than one match raises sqlalchemy.exc.MultipleResultsFound.
 
@@ -35,6 +36,7 @@ async def get_by_pk(session: AsyncSession, model: type[T], pk: Any, /) -> T | No
 
 async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
     """Return the one row that matches. Raises sqlalchemy.exc.NoResultFound if there is none."""
+    attrs = _exact(attrs)
     check_names(model, attrs)
     await _flush(session)
     result = await session.scalars(_statement(model, attrs), attrs)
@@ -50,6 +52,7 @@ async def get_or_create(
     The row is created in a savepoint: if another caller was faster, theirs is returned and the
     transaction goes on. Raises IntegrityError if the new row breaks any other constraint.
     """
+    attrs = _exact(attrs)
     check_names(model, attrs, defaults)
     return await _find_or_insert(session, model, attrs, defaults)
 
@@ -69,6 +72,7 @@ async def update_or_create(
     The row is locked from here to the end of the transaction, so that no update is lost.
     Raises IntegrityError if the row would break another constraint.
     """
+    attrs = _exact(attrs)
     check_names(model, attrs, defaults, create_defaults)
     new = defaults if create_defaults is None else create_defaults
     instance, created = await _find_or_insert(session, model, attrs, new, lock=True)
@@ -129,6 +133,10 @@ def check_names(model: type[Any], *values: Values | None) -> None:
         if not hasattr(model, name):
             known = ", ".join(inspect(model, raiseerr=True).all_orm_descriptors.keys())
             raise TypeError(f"{model.__name__} has no attribute '{name}'; it has: {known}")
+
+
+def _exact(attrs: dict[str, Any]) -> dict[str, Any]:
+    return {name.removesuffix("__exact"): value for name, value in attrs.items()}
 
 
 def _evaluated(values: Values | None) -> dict[str, Any]:

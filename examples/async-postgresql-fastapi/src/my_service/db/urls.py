@@ -1,5 +1,7 @@
 """Which driver serves a database URL."""
 
+import re
+
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -18,6 +20,8 @@ TRANSLATED = {
     *("cx_oracle", "cymysql", "mariadbconnector", "mysqlconnector", "mysqldb", "pg8000"),
     *("psycopg2", "psycopg2cffi", "pymssql", "pymysql", "pyodbc", "pysqlcipher", "pysqlite"),
 }
+# Several hosts, as PostgreSQL's own tools take them: SQLAlchemy has them in the query.
+HOSTS = re.compile(r"([^:/]+://(?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)([^?#]*)\??(.*)")
 ALIASES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
 
 
@@ -27,6 +31,10 @@ def driver_url(url: str | URL) -> URL:
     `postgresql://…`, `postgres://…` and `sqlite:///…` get their driver. One that is named and can
     serve is kept. Raises ValueError, without the password, for anything else.
     """
+    hosts = HOSTS.fullmatch(url) if isinstance(url, str) else None
+    if hosts:
+        listed = "&".join(f"host={host}" for host in hosts[2].split(","))
+        url = f"{hosts[1]}{hosts[3]}?{listed}&{hosts[4]}".rstrip("&")
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):

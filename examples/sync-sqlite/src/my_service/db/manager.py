@@ -1,5 +1,6 @@
 """The manager: it owns the engine, the sessions and the schema of one database."""
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,11 +9,13 @@ from os import PathLike
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from . import schema
 from .base import Base
 from .engine import make_engine
+from .errors import Failure, failure_of
 from .schema import DatabaseStatus, SyncResult
 
 R = TypeVar("R")
@@ -54,6 +57,32 @@ class DatabaseManager:
 
     def __exit__(self, *error: object) -> None:
         self.dispose()
+
+    def run(self, work: Callable[[Session], R], *, attempts: int = 10) -> R:
+        """Call `work` with a session in a transaction of its own, commit, and return its result.
+
+        If the transaction fails because of a concurrent one (a serialization failure, a deadlock,
+        SQLite's busy snapshot), `work` is called again, with a new session and after a growing
+        random pause of at most a second, `attempts` times in all. A unique violation gets one more
+        try: under SERIALIZABLE, a lost race looks like one.
+
+        So `work` may run several times: it may not commit, nor do outside of the session what
+        cannot be done twice, such as sending mail, and it hands out objects only by returning them.
+        Raises what `work` raises, and the last failure when all attempts have failed.
+        """
+        retried = {Failure.SERIALIZATION, Failure.UNIQUE_VIOLATION}
+        for attempt in range(1, attempts + 1):
+            try:
+                with self.Session.begin() as session:
+                    return work(session)
+            except SQLAlchemyError as error:
+                failure = failure_of(error)
+                if failure not in retried or attempt == attempts:
+                    raise
+                if failure is Failure.UNIQUE_VIOLATION:
+                    retried.remove(failure)
+            time.sleep(random.uniform(0, min(1, 0.01 * 2**attempt)))  # noqa: S311
+        raise ValueError("attempts has to be at least 1")
 
     def create(self) -> None:
         """Create the tables from the models and record the newest revision, for tests.

@@ -151,6 +151,7 @@ def migrating(connection: Connection) -> Iterator[None]:
     keys are off meanwhile, because rebuilding a table would delete the rows that refer to it.
     """
     if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET statement_timeout = 0")
         connection.execute(select(func.pg_advisory_lock(LOCK)))
         connection.commit()
     elif is_sqlite(connection):
@@ -161,6 +162,7 @@ def migrating(connection: Connection) -> Iterator[None]:
         connection.rollback()
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_unlock(LOCK)))
+            connection.exec_driver_sql("RESET statement_timeout")
             connection.commit()
         elif is_sqlite(connection):
             _pragma(connection, "foreign_keys=ON")
