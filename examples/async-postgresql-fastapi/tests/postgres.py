@@ -66,7 +66,8 @@ def postgres_server() -> Iterator[str]:
             _wait_for(server, [binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], home)
             yield f"postgresql://postgres:{password.read_text()}@127.0.0.1:{port}/postgres"
         finally:
-            server.send_signal(signal.SIGINT)
+            # PostgreSQL's fast shutdown, where there are signals.
+            server.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
             server.wait(timeout=30)
 
 

@@ -51,7 +51,7 @@ async def test_arguments_for_the_engine_are_used_and_left_as_they_are(empty_url:
     [
         ({"port": 1}, Failure.UNREACHABLE),
         ({"host": "nosuchhost.invalid"}, Failure.UNREACHABLE),
-        ({"password": "secret, but wrong"}, Failure.WRONG_CREDENTIALS),
+        ({"username": "nosuch", "password": "secret"}, Failure.WRONG_CREDENTIALS),
         ({"database": "nosuch"}, Failure.UNKNOWN_DATABASE),
     ],
 )

@@ -74,6 +74,9 @@ async def test_columns_may_have_the_names_of_parameters(table_session: AsyncSess
     assert created
     assert await Word.get_one(table_session, model="m", pk="p", session="s", defaults=None) is word
     assert await get_one(table_session, Word, model="m") is word
+    for find in (Word.get_or_create, Word.update_or_create):
+        again, created = await find(table_session, model="m", defaults__exact=None)
+        assert (again, created) == (word, False)
 
 
 async def test_unknown_names_are_refused_before_any_statement(table_session: AsyncSession) -> None:
@@ -123,6 +126,15 @@ async def test_update_or_create_takes_sql_expressions(table_session: AsyncSessio
     page, _ = await Page.update_or_create(table_session, visits, path="/")
     page, _ = await Page.update_or_create(table_session, visits, path="/")
     assert page.visits == 2
+
+
+async def test_what_is_related_can_be_awaited(tables: AsyncDatabaseManager) -> None:
+    async with tables.Session.begin() as session:
+        session.add(Page(path="/", links=[Link(target="x")]))
+    async with tables.Session() as session:
+        page = await Page.get_one(session, path="/")
+        links = await page.awaitable_attrs.links
+        assert [link.target for link in links] == ["x"]
 
 
 async def test_the_functions_serve_classes_without_our_base(table_session: AsyncSession) -> None:

@@ -74,6 +74,9 @@ def test_columns_may_have_the_names_of_parameters(table_session: Session) -> Non
     assert created
     assert Word.get_one(table_session, model="m", pk="p", session="s", defaults=None) is word
     assert get_one(table_session, Word, model="m") is word
+    for find in (Word.get_or_create, Word.update_or_create):
+        again, created = find(table_session, model="m", defaults__exact=None)
+        assert (again, created) == (word, False)
 
 
 def test_unknown_names_are_refused_before_any_statement(table_session: Session) -> None:

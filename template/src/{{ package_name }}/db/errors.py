@@ -32,7 +32,7 @@ class SchemaError(exc.SQLAlchemyError):
 # PostgreSQL's SQLSTATEs, SQLite's result codes, and libpq's words for what it gives no code.
 SIGNS = {
     Failure.UNREACHABLE: ("53300", "57P03", "SQLITE_CANTOPEN"),
-    Failure.WRONG_CREDENTIALS: ("28000", "28P01", "authentication failed", "no password supplied"),
+    Failure.WRONG_CREDENTIALS: ("28000", "28P01", "authentication failed", "no password", 'role "'),
     Failure.UNKNOWN_DATABASE: ("3D000", "SQLITE_NOTADB", "does not exist"),
     Failure.DISCONNECTED: ("25P03", "57P01", "57P02"),
     Failure.TIMEOUT: ("55P03", "57014", "SQLITE_BUSY", "SQLITE_LOCKED", "timeout expired"),

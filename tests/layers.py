@@ -1,0 +1,71 @@
+"""The `db` packages that the template renders, for tests that run them right here."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+R = TypeVar("R")
+
+
+def load(path: Path, name: str) -> ModuleType:
+    """Import the file or the package at `path` under a name of our own."""
+    folders = [str(path)] if path.is_dir() else None
+    file = path / "__init__.py" if folders else path
+    spec = spec_from_file_location(name, file, submodule_search_locations=folders)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class Driver:
+    """One driver, under the layer of the form that it serves."""
+
+    def __init__(self, project: Path, name: str) -> None:
+        self.name = name
+        self.io = "async" if project.name.startswith("async") else "sync"
+        package = f"{self.io}_db"
+        if package not in sys.modules:
+            load(project / "src/my_service/db", package)
+        self.engine = import_module(f"{package}.engine")
+        self.errors = import_module(f"{package}.errors")
+
+    def url(self, url: str | URL) -> URL:
+        parsed = make_url(url)
+        return parsed.set(drivername=f"{parsed.get_backend_name()}+{self.name}")
+
+    def use(self, url: str | URL, work: Callable[[Any], R], **engine_args: Any) -> R:
+        """Call `work` with an engine, as a plain function whatever the form, and dispose of it."""
+        engine = self.engine.make_engine(self.url(url), engine_args)
+        if isinstance(engine, Engine):
+            try:
+                return work(engine)
+            finally:
+                engine.dispose()
+
+        async def use(engine: AsyncEngine) -> R:
+            try:
+                return await greenlet_spawn(work, engine.sync_engine)
+            finally:
+                await engine.dispose()
+
+        return asyncio.run(use(engine))
+
+    def connect(self, url: str | URL, work: Callable[[Connection], R], **engine_args: Any) -> R:
+        """Call `work` with a connection."""
+
+        def use(engine: Engine) -> R:
+            with engine.connect() as connection:
+                return work(connection)
+
+        return self.use(url, use, **engine_args)
