@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 R = TypeVar("R")
 
@@ -31,12 +32,11 @@ def load(path: Path, name: str) -> ModuleType:
 class Driver:
     """One driver, under the layer of the form that it serves."""
 
-    def __init__(self, project: Path, name: str) -> None:
+    def __init__(self, name: str, io: str, rendered: dict[str, Path]) -> None:
         self.name = name
-        self.io = "async" if project.name.startswith("async") else "sync"
-        package = f"{self.io}_db"
+        package = f"{io}_db"
         if package not in sys.modules:
-            load(project / "src/my_service/db", package)
+            load(rendered[f"{io}-postgresql"] / "src/my_service/db", package)
         self.engine = import_module(f"{package}.engine")
         self.errors = import_module(f"{package}.errors")
 
