@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -40,9 +40,11 @@ class Driver:
         self.engine = import_module(f"{package}.engine")
         self.errors = import_module(f"{package}.errors")
 
-    def url(self, url: str | URL) -> URL:
-        parsed = make_url(url)
-        return parsed.set(drivername=f"{parsed.get_backend_name()}+{self.name}")
+    def url(self, url: str | URL) -> str:
+        """Return a URL that names this driver."""
+        given = url if isinstance(url, str) else url.render_as_string(hide_password=False)
+        name, _, rest = given.partition("://")
+        return f"{name.partition('+')[0]}+{self.name}://{rest}"
 
     def use(self, url: str | URL, work: Callable[[Any], R], **engine_args: Any) -> R:
         """Call `work` with an engine, as a plain function whatever the form, and dispose of it."""

@@ -85,7 +85,7 @@ def parts(url: URL) -> tuple[object, ...]:
 @example(f"postgresql://user:{SECRET}@{SECRET}@host/name")
 @example(f"user:{SECRET}@host/name")
 @example(f"postgresql://us,er:,{SECRET},/@host/na,me?application_name=a,b")
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_url_keeps_all_but_its_driver_or_is_refused_without_its_password(
     rendered_urls: ModuleType, given: str | URL
 ) -> None:

@@ -1,0 +1,274 @@
+"""What the parameters of a PostgreSQL URL do: the same with every driver."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import Connection, text
+
+from .layers import Driver, load
+from .tls import Certificates, Server, binaries_with_tls, gate, server_with_tls
+
+pytestmark = pytest.mark.slow
+
+MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+TCP_OPTIONS = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+TLS_OF = ("gate", "own") if binaries_with_tls() else ("gate",)
+DRIVERS = {
+    "asyncpg": ("asyncpg", "async"),
+    "psycopg-async": ("psycopg", "async"),
+    "psycopg": ("psycopg", "sync"),
+}
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
+    return Driver(*DRIVERS[request.param], rendered)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def server(rendered: dict[str, Path], certificates: Certificates) -> Iterator[Server]:
+    postgres = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres_with_tls")
+    with server_with_tls(postgres, certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gated(server: Server, certificates: Certificates) -> Iterator[Server]:
+    with gate(server, certificates) as gated:
+        yield gated
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide certificates in ~/.postgresql, and libpq's environment variables."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("PGSSLMODE", "PGSSLROOTCERT", "PGHOST", "PGPORT", "PGOPTIONS", "PGAPPNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def outcome(driver: Driver, server: Server, database: str, **query: str) -> str:
+    """Return what becomes of a connection: "TLS", "plain", or "refused"."""
+
+    def look(connection: Connection) -> str:
+        statement = "SELECT ssl, inet_client_port() FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        own, port = connection.execute(text(statement)).one()
+        return "TLS" if own or server.encrypted.get(port) else "plain"
+
+    host = query.pop("host", "localhost")
+    url = server.url.set(host=host, database=database, query=query)
+    try:
+        return driver.connect(url, look)
+    except Exception as error:
+        if type(error).__name__ != "ConnectionFailed":
+            raise
+        return "refused"
+
+
+@pytest.mark.parametrize("tls_of", TLS_OF)
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["right-name", "wrong-name"])
+@pytest.mark.parametrize("authority", ["right", "wrong", None])
+@pytest.mark.parametrize("mode", MODES)
+def test_sslmode_is_what_libpq_says_it_is(
+    driver: Driver,
+    server: Server,
+    gated: Server,
+    certificates: Certificates,
+    tls_of: str,
+    host: str,
+    authority: str | None,
+    mode: str,
+) -> None:
+    query = {"sslmode": mode}
+    if authority:
+        query["sslrootcert"] = f"{certificates.folder}/{authority}.pem"
+    expected = "plain" if mode in ("disable", "allow") else "TLS"
+    if mode.startswith("verify") and authority != "right":
+        expected = "refused"
+    if mode == "verify-full" and host != "localhost":
+        expected = "refused"
+    if authority == "wrong" and mode == "require":
+        expected = "refused"
+    if authority == "wrong" and mode == "prefer" and driver.name == "psycopg":
+        # libpq prefers no TLS at all to that of a stranger. asyncpg encrypts, without a check.
+        expected = "plain"
+    used = gated if tls_of == "gate" else server
+    assert outcome(driver, used, "postgres", host=host, **query) == expected
+
+
+@pytest.mark.parametrize("tls_of", TLS_OF)
+@pytest.mark.parametrize("mode", [None, *MODES[:4]])
+def test_a_server_that_insists_on_one_way_gets_it_unless_the_url_forbids_it(
+    driver: Driver, server: Server, gated: Server, tls_of: str, mode: str | None
+) -> None:
+    used = gated if tls_of == "gate" else server
+    query = {"sslmode": mode} if mode else {}
+    expected = "refused" if mode == "disable" else "TLS"
+    assert outcome(driver, used, f"{tls_of}_tls_only", **query) == expected
+    expected = "refused" if mode == "require" else "plain"
+    assert outcome(driver, used, f"{tls_of}_plain_only", **query) == expected
+
+
+def address(server: Server, hosts: str = "localhost", port: int | None = None, **query: Any) -> str:
+    """Return the URL of a server, with hosts written as they stand in URLs."""
+    where = f"{hosts}:{port or server.url.port}"
+    return f"postgresql://postgres:{server.url.password}@{where}/postgres?{urlencode(query)}"
+
+
+def show(driver: Driver, url: str, *settings: str, **engine_args: Any) -> list[str]:
+    def ask(connection: Connection) -> list[str]:
+        shown = [connection.exec_driver_sql(f"SHOW {setting}").scalar_one() for setting in settings]
+        return [str(value) for value in shown]
+
+    return driver.connect(url, ask, **engine_args)
+
+
+def failure(driver: Driver, url: str, **engine_args: Any) -> tuple[str, str]:
+    """Return the name and the message of the failure to connect."""
+    with pytest.raises(driver.errors.ConnectionFailed) as raised:
+        show(driver, url, **engine_args)
+    return raised.value.failure.name, str(raised.value)
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """Return a port where connections are accepted, and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_settings_of_a_session_come_from_the_url_and_from_the_engine(
+    driver: Driver, server: Server
+) -> None:
+    names = (
+        "application_name",
+        "work_mem",
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+    )
+    ours = {"statement_timeout": 7.5, "idle_in_transaction_session_timeout": 60}
+    plain = address(server)
+    assert show(driver, plain, *names, application_name="of-ours", **ours) == [
+        *("of-ours", "4MB", "7500ms", "1min")
+    ]
+    said = address(server, application_name="its own", options="-c work_mem=9MB -c geqo=off")
+    assert show(driver, said, *names, application_name="of-ours", **ours) == [
+        *("its own", "9MB", "7500ms", "1min")
+    ]
+    wins = address(server, options="-c statement_timeout=3s")
+    assert show(driver, wins, "statement_timeout", **ours) == ["3s"]
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up(
+    driver: Driver, server: Server, silent: int
+) -> None:
+    started = time.monotonic()
+    name, message = failure(driver, address(server, port=silent, connect_timeout=2))
+    assert name == "TIMEOUT"
+    assert "did not answer in time" in message
+    assert 1.5 < time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "options", "fits"),
+    [
+        ("any", "", True),
+        ("read-write", "", True),
+        ("primary", "", True),
+        ("prefer-standby", "", True),
+        ("standby", "", False),
+        ("read-only", "", False),
+        ("read-write", "-c default_transaction_read_only=on", False),
+        ("read-only", "-c default_transaction_read_only=on", True),
+        ("nosuch", "", False),
+    ],
+)
+@pytest.mark.parametrize("hosts", ["localhost", "127.0.0.1:1,localhost"])
+def test_a_session_has_the_attributes_that_the_url_demands(
+    driver: Driver, server: Server, hosts: str, wanted: str, options: str, fits: bool
+) -> None:
+    url = address(server, hosts, target_session_attrs=wanted, options=options)
+    if fits:
+        assert show(driver, url, "work_mem") == ["4MB"]
+    else:
+        assert failure(driver, url)[0] == "UNREACHABLE"
+
+
+def test_a_host_that_is_dead_unknown_silent_or_refuses_makes_way_for_the_next(
+    driver: Driver, server: Server, gated: Server, silent: int
+) -> None:
+    for first in ("127.0.0.1:1", "nosuch.invalid", f"127.0.0.1:{silent}"):
+        url = address(server, f"{first},localhost", connect_timeout=2)
+        assert show(driver, url, "work_mem") == ["4MB"]
+    refusing = address(server, f"localhost:{gated.url.port},localhost", sslmode="disable")
+    url = refusing.replace("/postgres?", "/gate_tls_only?")
+    assert show(driver, url, "work_mem") == ["4MB"]
+
+
+def test_a_folder_of_sockets_can_stand_for_a_host(driver: Driver, server: Server) -> None:
+    def peer(connection: Connection) -> Any:
+        return connection.exec_driver_sql("SELECT inet_client_addr()").scalar()
+
+    port = str(server.url.port)
+    query = {"host": str(server.sockets), "sslmode": "require"}
+    assert driver.connect(server.url.set(host=None, query=query), peer) is None
+    query |= {"port": port}
+    assert driver.connect(server.url.set(host=None, port=None, query=query), peer) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, (1, None, None, None)),
+        ({"keepalives": 0}, (0, None, None, None)),
+        (
+            {"keepalives_idle": 31, "keepalives_interval": 7, "keepalives_count": 4},
+            (1, 31, 7, 4),
+        ),
+    ],
+)
+def test_idle_connections_are_kept_alive_as_the_url_says(
+    driver: Driver, server: Server, query: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    wanted = [
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+        *((socket.IPPROTO_TCP, option) for option in TCP_OPTIONS),
+    ]
+
+    def look(connection: Connection) -> list[int]:
+        opened: Any = connection.connection.driver_connection
+        number = (
+            opened._transport.get_extra_info("socket").fileno()
+            if driver.name == "asyncpg"
+            else opened.pgconn.socket
+        )
+        with socket.socket(fileno=os.dup(number)) as copy:
+            return [copy.getsockopt(*option) for option in wanted]
+
+    with socket.socket() as fresh:
+        defaults = [fresh.getsockopt(*option) for option in wanted]
+    found = driver.connect(address(server, **query), look)
+    assert found == [
+        default if value is None else value
+        for value, default in zip(expected, defaults, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ["nosuch", "sslmode", "keepalives_idle", "channel_binding"])
+def test_what_a_driver_cannot_do_is_refused_by_name(
+    driver: Driver, server: Server, name: str
+) -> None:
+    refusals = (ValueError, driver.errors.ConnectionFailed)
+    with pytest.raises(refusals, match=name) as raised:
+        show(driver, address(server, **{name: "nosuch"}))
+    assert str(server.url.password) not in str(raised.value)
