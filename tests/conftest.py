@@ -1,12 +1,18 @@
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from pytest_copier.plugin import CopierFixture
 
+from .layers import POSTGRESQL, SQLITE, Driver, load
+from .tls import Certificates, Server, gate, server_with_tls
 from .variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +25,7 @@ def clean_environment(sessionpatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "TEST_DATABASE_URL", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"):
         sessionpatch.delenv(name, raising=False)
     for name in list(os.environ):
-        if name.startswith(("DATABASE__", "PYTEST_", "COV_")):
+        if name.startswith(("DATABASE__", "PYTEST_", "COV_", "PG")):
             sessionpatch.delenv(name)
 
 
@@ -61,3 +67,101 @@ def variant(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def project(rendered: dict[str, Path], variant: str) -> Path:
     return rendered[variant]
+
+
+@pytest.fixture(params=["asyncpg", "psycopg-async", "psycopg"])
+def driver(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
+    """The rendered layer with a driver that reads libpq's parameters, or is made to."""
+    return Driver(request.param, rendered)
+
+
+@pytest.fixture(params=POSTGRESQL)
+def postgresql(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
+    return Driver(request.param, rendered)
+
+
+@pytest.fixture(params=SQLITE)
+def sqlite(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
+    return Driver(request.param, rendered)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def server(rendered: dict[str, Path], certificates: Certificates) -> Iterator[Server]:
+    """A server with TLS, where it was built with it."""
+    postgres = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres_with_tls")
+    with server_with_tls(postgres, certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gated(server: Server, certificates: Certificates) -> Iterator[Server]:
+    """The same server, through a gate that speaks TLS."""
+    with gate(server, certificates) as gated:
+        yield gated
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the certificates in ~/.postgresql."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+class Tools:
+    """Runs commands in rendered projects, all in one environment that is made to fit exactly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "UV_PROJECT_ENVIRONMENT": str(folder / "environment"),
+            "MYPY_CACHE_DIR": str(folder / "mypy"),
+        }
+
+    def run(self, project: Path, *command: str, fails: bool = False, **environment: str) -> str:
+        """Run a command in a project's environment, and return what it prints."""
+        result = subprocess.run(
+            ["uv", "run", "--quiet", "--exact", *command],
+            cwd=project,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert (result.returncode != 0) is fails, result.stdout + result.stderr
+        return result.stdout + result.stderr if fails else result.stdout
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    return Tools(tmp_path_factory.mktemp("tools"))
+
+
+@pytest.fixture(scope="session")
+def postgres(rendered: dict[str, Path]) -> Iterator[str]:
+    """The URL of a server, started by the very code that the rendered projects carry."""
+    path = rendered["sync-postgresql"] / "tests" / "postgres.py"
+    spec = spec_from_file_location("postgres", path)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, variant: str, tmp_path: Path) -> Iterator[str]:
+    if "sqlite" in variant:
+        yield f"sqlite:///{tmp_path}/service.db"
+        return
+    server: str = request.getfixturevalue("postgres")
+    name = re.sub(r"\W", "_", variant)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield f"{server.rsplit('/', 1)[0]}/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -14,6 +15,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 R = TypeVar("R")
+
+# Name -> the driver's own name, and the form of the project that it serves.
+DRIVERS = {
+    "asyncpg": ("asyncpg", "async"),
+    "psycopg-async": ("psycopg", "async"),
+    "psycopg": ("psycopg", "sync"),
+    "psycopg2": ("psycopg2", "sync"),
+    "pg8000": ("pg8000", "sync"),
+    "aiosqlite": ("aiosqlite", "async"),
+    "pysqlite": ("pysqlite", "sync"),
+}
+POSTGRESQL = [label for label in DRIVERS if "sqlite" not in label]
+SQLITE = [label for label in DRIVERS if "sqlite" in label]
 
 
 def load(path: Path, name: str) -> ModuleType:
@@ -32,8 +46,8 @@ def load(path: Path, name: str) -> ModuleType:
 class Driver:
     """One driver, under the layer of the form that it serves."""
 
-    def __init__(self, name: str, io: str, rendered: dict[str, Path]) -> None:
-        self.name = name
+    def __init__(self, label: str, rendered: dict[str, Path]) -> None:
+        self.name, io = DRIVERS[label]
         package = f"{io}_db"
         if package not in sys.modules:
             load(rendered[f"{io}-postgresql"] / "src/my_service/db", package)
@@ -60,6 +74,9 @@ class Driver:
                 return await greenlet_spawn(work, engine.sync_engine)
             finally:
                 await engine.dispose()
+                # aiosqlite does not wait for its thread when a file cannot be opened.
+                while any("_connection_worker" in thread.name for thread in threading.enumerate()):
+                    await asyncio.sleep(0.001)
 
         return asyncio.run(use(engine))
 

@@ -4,119 +4,23 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from .layers import Driver, load
-from .tls import Certificates, Server, binaries_with_tls, gate, server_with_tls
+from .layers import Driver
+from .tls import Server
 
 pytestmark = pytest.mark.slow
 
-MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-TCP_OPTIONS = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
-TLS_OF = ("gate", "own") if binaries_with_tls() else ("gate",)
-DRIVERS = {
-    "asyncpg": ("asyncpg", "async"),
-    "psycopg-async": ("psycopg", "async"),
-    "psycopg": ("psycopg", "sync"),
-}
-
-
-@pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
-    return Driver(*DRIVERS[request.param], rendered)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def server(rendered: dict[str, Path], certificates: Certificates) -> Iterator[Server]:
-    postgres = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres_with_tls")
-    with server_with_tls(postgres, certificates) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gated(server: Server, certificates: Certificates) -> Iterator[Server]:
-    with gate(server, certificates) as gated:
-        yield gated
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide certificates in ~/.postgresql, and libpq's environment variables."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("PGSSLMODE", "PGSSLROOTCERT", "PGHOST", "PGPORT", "PGOPTIONS", "PGAPPNAME"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def outcome(driver: Driver, server: Server, database: str, **query: str) -> str:
-    """Return what becomes of a connection: "TLS", "plain", or "refused"."""
-
-    def look(connection: Connection) -> str:
-        statement = "SELECT ssl, inet_client_port() FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-        own, port = connection.execute(text(statement)).one()
-        return "TLS" if own or server.encrypted.get(port) else "plain"
-
-    host = query.pop("host", "localhost")
-    url = server.url.set(host=host, database=database, query=query)
-    try:
-        return driver.connect(url, look)
-    except Exception as error:
-        if type(error).__name__ != "ConnectionFailed":
-            raise
-        return "refused"
-
-
-@pytest.mark.parametrize("tls_of", TLS_OF)
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["right-name", "wrong-name"])
-@pytest.mark.parametrize("authority", ["right", "wrong", None])
-@pytest.mark.parametrize("mode", MODES)
-def test_sslmode_is_what_libpq_says_it_is(
-    driver: Driver,
-    server: Server,
-    gated: Server,
-    certificates: Certificates,
-    tls_of: str,
-    host: str,
-    authority: str | None,
-    mode: str,
-) -> None:
-    query = {"sslmode": mode}
-    if authority:
-        query["sslrootcert"] = f"{certificates.folder}/{authority}.pem"
-    expected = "plain" if mode in ("disable", "allow") else "TLS"
-    if mode.startswith("verify") and authority != "right":
-        expected = "refused"
-    if mode == "verify-full" and host != "localhost":
-        expected = "refused"
-    if authority == "wrong" and mode == "require":
-        expected = "refused"
-    if authority == "wrong" and mode == "prefer" and driver.name == "psycopg":
-        # libpq prefers no TLS at all to that of a stranger. asyncpg encrypts, without a check.
-        expected = "plain"
-    used = gated if tls_of == "gate" else server
-    assert outcome(driver, used, "postgres", host=host, **query) == expected
-
-
-@pytest.mark.parametrize("tls_of", TLS_OF)
-@pytest.mark.parametrize("mode", [None, *MODES[:4]])
-def test_a_server_that_insists_on_one_way_gets_it_unless_the_url_forbids_it(
-    driver: Driver, server: Server, gated: Server, tls_of: str, mode: str | None
-) -> None:
-    used = gated if tls_of == "gate" else server
-    query = {"sslmode": mode} if mode else {}
-    expected = "refused" if mode == "disable" else "TLS"
-    assert outcome(driver, used, f"{tls_of}_tls_only", **query) == expected
-    expected = "refused" if mode == "require" else "plain"
-    assert outcome(driver, used, f"{tls_of}_plain_only", **query) == expected
+# Not every system has them all.
+TCP_OPTIONS = [
+    getattr(socket, name)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+    if hasattr(socket, name)
+]
 
 
 def address(server: Server, hosts: str = "localhost", port: int | None = None, **query: Any) -> str:
@@ -260,7 +164,7 @@ def test_idle_connections_are_kept_alive_as_the_url_says(
     found = driver.connect(address(server, **query), look)
     assert found == [
         default if value is None else value
-        for value, default in zip(expected, defaults, strict=True)
+        for value, default in zip(expected, defaults, strict=False)
     ]
 
 
@@ -270,5 +174,14 @@ def test_what_a_driver_cannot_do_is_refused_by_name(
 ) -> None:
     refusals = (ValueError, driver.errors.ConnectionFailed)
     with pytest.raises(refusals, match=name) as raised:
-        show(driver, address(server, **{name: "nosuch"}))
+        show(driver, f"{address(server)}{name}=nosuch")
     assert str(server.url.password) not in str(raised.value)
+
+
+@pytest.mark.parametrize("hosts", ["h1:abc,h2:1", "[::1:1,h2:1"])
+def test_hosts_that_cannot_be_read_are_refused_before_any_connection(
+    driver: Driver, hosts: str
+) -> None:
+    with pytest.raises(ValueError, match="the database URL cannot be") as raised:
+        driver.engine.make_engine(driver.url(f"postgresql://user:s3cret@{hosts}/name"))
+    assert "s3cret" not in str(raised.value)

@@ -1,74 +1,17 @@
 """Every variant proves itself: with its own tools, in an environment with nothing else in it."""
 
-import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from .conftest import Tools
+
 pytestmark = pytest.mark.slow
-
-
-class Tools:
-    """Runs commands in rendered projects, all in one environment that is made to fit exactly."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **os.environ,
-            "UV_PROJECT_ENVIRONMENT": str(folder / "environment"),
-            "MYPY_CACHE_DIR": str(folder / "mypy"),
-        }
-
-    def run(self, project: Path, *command: str, fails: bool = False, **environment: str) -> str:
-        """Run a command in a project's environment, and return what it prints."""
-        result = subprocess.run(
-            ["uv", "run", "--quiet", "--exact", *command],
-            cwd=project,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        assert (result.returncode != 0) is fails, result.stdout + result.stderr
-        return result.stdout
-
-
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    return Tools(tmp_path_factory.mktemp("tools"))
-
-
-@pytest.fixture(scope="module")
-def postgres(rendered: dict[str, Path]) -> Iterator[str]:
-    """The URL of a server, started by the very code that the rendered projects carry."""
-    path = rendered["sync-postgresql"] / "tests" / "postgres.py"
-    spec = spec_from_file_location("postgres", path)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(request: pytest.FixtureRequest, variant: str, tmp_path: Path) -> Iterator[str]:
-    if "sqlite" in variant:
-        yield f"sqlite:///{tmp_path}/service.db"
-        return
-    server: str = request.getfixturevalue("postgres")
-    name = re.sub(r"\W", "_", variant)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        yield f"{server.rsplit('/', 1)[0]}/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def test_its_linter_formatter_and_type_checker_have_nothing_to_say(

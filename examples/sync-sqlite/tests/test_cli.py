@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -36,6 +37,19 @@ def test_status_tells_the_state_by_its_exit_code() -> None:
     assert "up to date" in run("db", "status")
 
 
+def test_status_speaks_to_machines_too() -> None:
+    run("db", "sync")
+    found = json.loads(run("db", "status", "--json"))
+    assert found["status"] == "up to date"
+    assert found["current"] == found["latest"]
+
+
+def test_downgrade_says_first_what_it_will_undo() -> None:
+    run("db", "sync")
+    assert run("db", "downgrade", "base").startswith("About to undo ")
+    assert run("db", "downgrade", "base") == ""
+
+
 def test_upgrade_prints_sql_on_request() -> None:
     assert "INSERT INTO alembic_version" in run("db", "upgrade", "--sql")
     assert "empty" in run("db", "status", exit_code=3)
@@ -52,6 +66,13 @@ def test_drop_asks_first() -> None:
     assert "up to date" in run("db", "status")
     assert run("db", "drop", "--yes") == "Database dropped.\n"
     assert "empty" in run("db", "status", exit_code=3)
+
+
+def test_drop_wants_a_second_flag_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODUCTION", "1")
+    run("db", "sync")
+    assert "--even-in-production" in run("db", "drop", "--yes", exit_code=1)
+    run("db", "drop", "--yes", "--even-in-production")
 
 
 def test_an_unusable_url_ends_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,9 @@ def test_passwords_are_shown_neither_by_settings_nor_by_errors(
     with pytest.raises(ValidationError) as raised:
         Settings()
     assert "secret" not in str(raised.value)
+    with pytest.raises(ValidationError) as raised:
+        manager_from_config({"sqlalchemy": "postgresql://user:secret@host/name"})
+    assert "secret" not in str(raised.value)
 
 
 def test_a_manager_is_built_from_settings_a_part_of_them_or_a_mapping() -> None:

@@ -38,6 +38,12 @@ class AlembicSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     migrations_path: Path = Path(__file__).with_name("migrations")
+    # How many seconds to wait for another process that migrates, and how many for a table in use,
+    # with everybody queued behind, before giving way and trying again.
+    wait: float = Field(default=600, ge=0)
+    lock_timeout: float = Field(default=5, gt=0)
+    # For a proxy that pools by transaction, such as PgBouncer: one transaction for all migrations.
+    transaction_lock: bool = False
 
 
 class DatabaseSettings(BaseModel):
@@ -65,6 +71,8 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
+    # Guards the database against being dropped by a slip.
+    production: bool = False
 
     @model_validator(mode="after")
     def _use_database_url(self) -> Self:

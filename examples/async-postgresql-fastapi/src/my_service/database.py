@@ -1,16 +1,27 @@
 """Joins the settings to the database layer."""
 
 from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-# Importing the models puts their tables into the metadata of Base.
-from . import models as models
 from .config import DatabaseSettings
 from .db import AsyncDatabaseManager, Base
 
 __all__ = ["Base", "manager_from_config"]
+
+
+def import_models() -> None:
+    """Import every module called `models`, and those in packages of that name.
+
+    That puts their tables into the metadata of `Base`, which knows what has been imported only.
+    """
+    root = Path(__file__).parent
+    for path in sorted({*root.rglob("models.py"), *root.rglob("models/**/*.py")}):
+        parts = path.relative_to(root).with_suffix("").parts
+        import_module("." + ".".join(parts).removesuffix(".__init__"), __package__)
 
 
 def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseManager:
@@ -24,7 +35,7 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseM
     values = config.model_dump() if isinstance(config, BaseModel) else config
     database = DatabaseSettings.model_validate(values.get("database", values))
     extras = database.sqlalchemy.model_extra or {}
-    return AsyncDatabaseManager(
+    manager = AsyncDatabaseManager(
         database.sqlalchemy.url,
         database.alembic.migrations_path,
         # The defaults are for the default pool; another class may not know them.
@@ -34,3 +45,8 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseM
         ),
         base_model=Base,
     )
+    manager.alembic_cfg.attributes |= database.alembic.model_dump(exclude={"migrations_path"})
+    return manager
+
+
+import_models()

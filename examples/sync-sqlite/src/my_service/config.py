@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
+    # Guards the database against being dropped by a slip.
+    production: bool = False
 
     @model_validator(mode="after")
     def _use_database_url(self) -> Self:

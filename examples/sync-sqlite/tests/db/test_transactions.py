@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, exc, select, text, update
+from sqlalchemy import URL, exc, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from my_service.db import DatabaseManager
@@ -84,6 +84,13 @@ def test_transactions_that_read_and_then_write_queue(tables: DatabaseManager) ->
         session.add(Page(path="/"))
     together(visit, range(200), workers=20)
     assert visits(tables) == 200
+
+
+def test_autocommit_needs_no_commit(tables: DatabaseManager) -> None:
+    autocommit = tables.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with autocommit.connect() as connection:
+        connection.execute(insert(Page).values(path="/", visits=0))
+    assert visits(tables) == 0
 
 
 def test_a_reader_does_not_wait_for_a_writer(tables: DatabaseManager) -> None:

@@ -77,11 +77,14 @@ def status(connection: Connection, config: Config, metadata: MetaData) -> Databa
     scripts = ScriptDirectory.from_config(config)
     latest = set(scripts.get_heads())
     current = set(current_heads(connection))
-    if current == latest and current:
+    if not current:
+        if not _own_tables(connection, metadata):
+            return DatabaseStatus.EMPTY
+        # Another process may have migrated in between.
+        current = set(current_heads(connection))
+    if current and current == latest:
         return DatabaseStatus.UP_TO_DATE
-    if not current and not _own_tables(connection, metadata):
-        return DatabaseStatus.EMPTY
-    if not current or len(current) > 1 or len(latest) > 1:
+    if len(current) != 1 or len(latest) > 1:
         return DatabaseStatus.DIVERGED
     known = {script.revision for script in scripts.walk_revisions()}
     return DatabaseStatus.BEHIND if current <= known else DatabaseStatus.AHEAD

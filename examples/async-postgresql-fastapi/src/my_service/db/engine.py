@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, Dialect, event
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from . import libpq
@@ -24,7 +25,11 @@ CURES = {
     Failure.WRONG_CREDENTIALS: "the user or the password in DATABASE_URL is not accepted",
     Failure.UNKNOWN_DATABASE: "there is no such database: create it, or correct DATABASE_URL",
     Failure.TIMEOUT: "the database did not answer in time; is it overloaded, or behind a firewall?",
-    Failure.UNREACHABLE: "nothing answers there: start the database, or correct DATABASE_URL",
+    Failure.UNREACHABLE: "it cannot be reached as DATABASE_URL says: start it, or correct the URL",
+}
+SQLITE_CURES = {
+    Failure.UNKNOWN_DATABASE: "the file is no SQLite database: move it, or correct DATABASE_URL",
+    Failure.UNREACHABLE: "the file cannot be used: correct its permissions, or DATABASE_URL",
 }
 
 
@@ -50,6 +55,8 @@ def make_engine(url: str | URL, engine_args: Mapping[str, Any] | None = None) ->
         libpq.check(url)
     try:
         engine = create_async_engine(url, **arguments)
+    except ArgumentError as error:
+        raise ValueError(f"the database URL cannot be used: {error}") from error
     except ModuleNotFoundError as error:
         raise ValueError(f"{url.drivername} is not installed: {error}; add its package") from error
 
@@ -76,28 +83,36 @@ def _connect(
     options: dict[str, Any],
     ours: dict[str, Any],
 ) -> Any:
-    if dialect.name == "sqlite" and not options.get("uri") and not Path(args[0]).parent.is_dir():
-        message = f"cannot connect: there is no folder {Path(args[0]).parent}; create it"
-        raise ConnectionFailed(message, Failure.UNREACHABLE)
-    if dialect.name == "postgresql" and dialect.driver != "pg8000":
-        options = _postgresql_options(options, ours)
+    cures = {**CURES, **SQLITE_CURES} if dialect.name == "sqlite" else CURES
+    if dialect.name == "postgresql":
+        options = _postgresql_options(dialect, options, ours)
     try:
+        if dialect.name == "sqlite" and not options.get("uri"):
+            _check_folder(Path(args[0]).parent)
         if dialect.driver == "asyncpg":
             return libpq.connect(dialect, options)
         connection = dialect.connect(*args, **options)
         if dialect.name == "sqlite":
             _configure_sqlite(connection, ours)
-    except (dialect.loaded_dbapi.Error, OSError) as error:
+    # TypeError is how drivers refuse a parameter that they do not know.
+    except (dialect.loaded_dbapi.Error, OSError, TypeError) as error:
         failure = failure_of_connecting(error)
-        raise ConnectionFailed(f"cannot connect: {CURES[failure]} ({error})", failure) from error
+        cure = cures.get(failure, cures[Failure.UNREACHABLE])
+        reason = str(error) or type(error).__name__
+        raise ConnectionFailed(f"cannot connect: {cure} ({reason})", failure) from error
     return connection
 
 
-def _postgresql_options(options: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+def _postgresql_options(
+    dialect: Dialect,
+    options: dict[str, Any],
+    ours: dict[str, Any],
+) -> dict[str, Any]:
     """Return the options of a connection, with our settings where the URL says nothing else."""
     result = {**options}
     for name in ("application_name", "connect_timeout"):
-        if ours[name]:
+        # The time limit of pg8000 would go on and cut off long queries.
+        if ours[name] and (name, dialect.driver) != ("connect_timeout", "pg8000"):
             result.setdefault(name, ours[name])
     timeouts = {
         name: f"{ours[name] * 1000:.0f}"
@@ -105,15 +120,21 @@ def _postgresql_options(options: dict[str, Any], ours: dict[str, Any]) -> dict[s
         if ours[name]
     }
     settings = " ".join(f"-c {name}={value}" for name, value in timeouts.items())
-    if settings:
+    if settings and dialect.driver == "pg8000":
+        result.setdefault("startup_params", {"options": settings})
+    elif settings:
         result["options"] = f"{settings} {options.get('options', '')}".strip()
     return result
 
 
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        message = f"cannot connect: there is no folder {folder}; create it"
+        raise ConnectionFailed(message, Failure.UNREACHABLE)
+
+
 def _configure_sqlite(connection: Any, ours: dict[str, Any]) -> None:
     try:
-        # The driver's own transactions leave out DDL and savepoints; `_begin_sqlite` replaces them.
-        connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={ours['busy_timeout'] * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys=ON")
@@ -127,10 +148,13 @@ def _configure_sqlite(connection: Any, ours: dict[str, Any]) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails if another wrote in between. Taking the
-    # write lock at the beginning makes writers queue. Readers may pass sqlite_begin="DEFERRED".
+    # The driver would begin at the first write only: DDL and savepoints would be left outside, and
+    # a transaction that reads before fails if another wrote in between. Taking the write lock at
+    # the beginning makes writers queue. Readers may pass sqlite_begin="DEFERRED".
     mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    # The driver's own level is None under AUTOCOMMIT.
+    if getattr(connection.connection.dbapi_connection, "isolation_level", "") is not None:
+        connection.exec_driver_sql(f"BEGIN {mode}")
 
 
 def _refuse_nul(

@@ -1,5 +1,6 @@
 """libpq's connection parameters, as they stand in URLs, for asyncpg."""
 
+import re
 import socket
 from typing import Any
 from urllib.parse import urlencode
@@ -9,16 +10,8 @@ from sqlalchemy import URL, Dialect
 # What asyncpg reads from a DSN, in the way of libpq.
 FROM_DSN = {
     *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
-    *("ssl_min_protocol_version", "ssl_max_protocol_version", "target_session_attrs"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version"),
     *("passfile", "service", "krbsrvname", "gsslib"),
-}
-# What asyncpg takes as a number.
-NUMBERS: dict[str, type[float] | type[int]] = {
-    "command_timeout": float,
-    "max_cacheable_statement_size": int,
-    "max_cached_statement_lifetime": int,
-    "prepared_statement_cache_size": int,
-    "statement_cache_size": int,
 }
 KEEPALIVES = {
     "keepalives": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
@@ -27,19 +20,38 @@ KEEPALIVES = {
     "keepalives_count": (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", None)),
     "tcp_user_timeout": (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", None)),
 }
+# What asyncpg takes as an integer.
+SIZES = {
+    *("max_cacheable_statement_size", "max_cached_statement_lifetime"),
+    *("prepared_statement_cache_size", "statement_cache_size"),
+}
 SETTINGS = {"application_name", "options"}
 # What asyncpg never does: nothing is lost unless it is demanded.
 NEVER = {"channel_binding", "gssencmode"}
-OTHERS = {"host", "port", "ssl", "connect_timeout", "client_encoding"}
-KNOWN = FROM_DSN | NUMBERS.keys() | KEEPALIVES.keys() | SETTINGS | NEVER | OTHERS
+OTHERS = {
+    *("host", "port", "ssl", "connect_timeout", "command_timeout", "client_encoding"),
+    "target_session_attrs",
+}
+KNOWN = FROM_DSN | KEEPALIVES.keys() | SIZES | SETTINGS | NEVER | OTHERS
+# The values that asyncpg can do, where it cannot do any.
+VALUES = {
+    "client_encoding": "(?i:utf-?8|auto)",
+    "command_timeout": r"\d+(\.\d*)?",
+    "sslrootcert": "(?!system$).*",
+    **dict.fromkeys(NEVER, "disable|prefer"),
+    **dict.fromkeys({"connect_timeout", *KEEPALIVES}, r"-?\d+"),
+    **dict.fromkeys(SIZES, r"\d+"),
+}
 
 
 def check(url: URL) -> None:
     """Raise ValueError for a parameter in the URL that asyncpg cannot honour."""
     for name, value in url.query.items():
-        encoding = name == "client_encoding" and str(value).lower() not in ("utf8", "utf-8", "auto")
-        if name not in KNOWN or (name in NEVER and value == "require") or encoding:
-            raise ValueError(f"asyncpg cannot do '{name}={value}'; leave it out, or use +psycopg")
+        several = not isinstance(value, str) and name not in ("host", "port")
+        if name not in KNOWN or several or not re.fullmatch(VALUES.get(name, ".*"), str(value)):
+            raise ValueError(
+                f"asyncpg cannot do '{name}' as the URL has it; leave it out, or use +psycopg"
+            )
 
 
 def translate(options: dict[str, Any]) -> dict[str, Any]:
@@ -54,19 +66,48 @@ def translate(options: dict[str, Any]) -> dict[str, Any]:
         result["server_settings"] = {**settings, **options.get("server_settings", {})}
     if "connect_timeout" in result:
         # For libpq, 0 is no limit.
-        result["timeout"] = float(result.pop("connect_timeout")) or None
-    for name in NUMBERS.keys() & options.keys():
-        result[name] = NUMBERS[name](options[name])
+        seconds = float(result.pop("connect_timeout"))
+        result.setdefault("timeout", seconds if seconds > 0 else None)
+    for name in SIZES & options.keys():
+        result[name] = int(options[name])
     return result
 
 
 def connect(dialect: Dialect, options: dict[str, Any]) -> Any:
     """Open a connection with asyncpg that is like one that libpq opens with `options`."""
-    connection = dialect.connect(**translate(options))
+    connection = _connect(dialect, translate(options))
     opened = connection.driver_connection._transport.get_extra_info("socket")
     if opened is not None and opened.family in (socket.AF_INET, socket.AF_INET6):
-        for name, value in {"keepalives": 1, **options}.items():
-            level, option = KEEPALIVES.get(name, (0, None))
-            if option is not None:
-                opened.setsockopt(level, option, int(value))
+        try:
+            _keep_alive(opened, options)
+        except OSError:
+            connection.terminate()
+            raise
     return connection
+
+
+def _connect(dialect: Dialect, arguments: dict[str, Any]) -> Any:
+    hosts, ports = arguments.get("host"), arguments.get("port")
+    if not isinstance(hosts, list) or not isinstance(ports, list):
+        return dialect.connect(**arguments)
+    # asyncpg has one time limit for all hosts together: the first dead one would use it up.
+    wanted = arguments.pop("target_session_attrs", "any")
+    attempts = [
+        {"host": host, "port": port, "target_session_attrs": attrs}
+        for attrs in (["standby", "any"] if wanted == "prefer-standby" else [wanted])
+        for host, port in zip(hosts, ports, strict=True)
+    ]
+    for attempt in attempts:
+        try:
+            return dialect.connect(**{**arguments, **attempt})
+        except (dialect.loaded_dbapi.Error, OSError):
+            if attempt is attempts[-1]:
+                raise
+    return None
+
+
+def _keep_alive(opened: socket.socket, options: dict[str, Any]) -> None:
+    for name, value in {"keepalives": 1, **options}.items():
+        level, option = KEEPALIVES.get(name, (0, None))
+        if option is not None:
+            opened.setsockopt(level, option, int(value))

@@ -102,7 +102,7 @@ class AsyncDatabaseManager:
 
     async def drop(self) -> None:
         """Drop all tables of the models, with what is in them."""
-        await self._change(schema.drop, self.metadata)
+        await self._change(schema.drop, self.alembic_cfg, self.metadata)
 
     async def sync(self) -> SyncResult:
         """Bring the schema up to date, whether the database is empty, behind or there already.

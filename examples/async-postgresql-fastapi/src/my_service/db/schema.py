@@ -3,8 +3,7 @@
 import enum
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, MetaData, func, inspect, select, text
+from sqlalchemy import URL, Connection, Engine, MetaData, inspect, text
 from sqlalchemy.orm import Session
 
 from .errors import SchemaError
+from .lock import run_alone
 
 log = logging.getLogger(__name__)
-
-# Any fixed number will do, as long as nothing else in the same database uses it.
-LOCK = 7_204_513_380
 
 
 class DatabaseStatus(enum.Enum):
@@ -80,11 +77,14 @@ def status(connection: Connection, config: Config, metadata: MetaData) -> Databa
     scripts = ScriptDirectory.from_config(config)
     latest = set(scripts.get_heads())
     current = set(current_heads(connection))
-    if current == latest and current:
+    if not current:
+        if not _own_tables(connection, metadata):
+            return DatabaseStatus.EMPTY
+        # Another process may have migrated in between.
+        current = set(current_heads(connection))
+    if current and current == latest:
         return DatabaseStatus.UP_TO_DATE
-    if not current and not _own_tables(connection, metadata):
-        return DatabaseStatus.EMPTY
-    if not current or len(current) > 1 or len(latest) > 1:
+    if len(current) != 1 or len(latest) > 1:
         return DatabaseStatus.DIVERGED
     known = {script.revision for script in scripts.walk_revisions()}
     return DatabaseStatus.BEHIND if current <= known else DatabaseStatus.AHEAD
@@ -96,7 +96,8 @@ def create(connection: Connection, config: Config, metadata: MetaData) -> None:
     For tests and experiments: data migrations do not run. Raises SchemaError when the database
     already holds tables of ours, or has a history.
     """
-    with migrating(connection):
+
+    def work() -> None:
         found = _own_tables(connection, metadata)
         if found or current_heads(connection):
             raise SchemaError(f"the database is not empty, it has {', '.join(found)}; use sync")
@@ -104,6 +105,8 @@ def create(connection: Connection, config: Config, metadata: MetaData) -> None:
         scripts = ScriptDirectory.from_config(config)
         MigrationContext.configure(connection).stamp(scripts, "heads")
         connection.commit()
+
+    run_alone(connection, work, config.attributes)
 
 
 def upgrade(connection: Connection, config: Config, target: str) -> None:
@@ -134,38 +137,15 @@ def sync(connection: Connection, config: Config, metadata: MetaData) -> SyncResu
     return SyncResult.CREATED if before is DatabaseStatus.EMPTY else SyncResult.UPGRADED
 
 
-def drop(connection: Connection, metadata: MetaData) -> None:
+def drop(connection: Connection, config: Config, metadata: MetaData) -> None:
     """Drop every table of `metadata` and the record of the revision. Nothing to drop is no error."""
-    with migrating(connection):
+
+    def work() -> None:
         metadata.drop_all(connection)
         connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
         connection.commit()
 
-
-@contextmanager
-def migrating(connection: Connection) -> Iterator[None]:
-    """Let one process at a time change the schema.
-
-    PostgreSQL: an advisory lock of the session, which outlives the transactions inside and ends
-    with the connection at the latest. SQLite: the transaction holds the write lock anyway; foreign
-    keys are off meanwhile, because rebuilding a table would delete the rows that refer to it.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET statement_timeout = 0")
-        connection.execute(select(func.pg_advisory_lock(LOCK)))
-        connection.commit()
-    elif is_sqlite(connection):
-        _pragma(connection, "foreign_keys=OFF")
-    try:
-        yield
-    finally:
-        connection.rollback()
-        if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_unlock(LOCK)))
-            connection.exec_driver_sql("RESET statement_timeout")
-            connection.commit()
-        elif is_sqlite(connection):
-            _pragma(connection, "foreign_keys=ON")
+    run_alone(connection, work, config.attributes)
 
 
 def report_steps() -> Callable[..., None]:
@@ -209,7 +189,7 @@ def _handing_over(config: Config, connection: Connection) -> Config:
     """Return a copy of the configuration that hands the connection to env.py."""
     copy = Config(config.config_file_name, toml_file=config.toml_file_name)
     copy.file_config = config.file_config
-    copy.attributes["connection"] = connection
+    copy.attributes |= config.attributes | {"connection": connection}
     return copy
 
 
@@ -231,10 +211,3 @@ def _divergence(connection: Connection, metadata: MetaData) -> str:
         f"there are tables without a history ({tables}). If they are as the migrations would make"
         " them, record that with `alembic stamp <revision>`; otherwise start from an empty schema"
     )
-
-
-def _pragma(connection: Connection, setting: str) -> None:
-    """Set a pragma outside of any transaction, where SQLite ignores some."""
-    cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA {setting}")
-    cursor.close()

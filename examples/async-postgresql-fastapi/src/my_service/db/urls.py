@@ -11,17 +11,22 @@ DRIVERS = {
     "mariadb": ("aiomysql", "asyncmy"),
     "mssql": ("aioodbc",),
     "mysql": ("aiomysql", "asyncmy"),
-    "oracle": ("oracledb",),
-    "postgresql": ("asyncpg", "psycopg"),
+    "oracle": ("oracledb", "oracledb_async"),
+    "postgresql": ("asyncpg", "psycopg", "psycopg_async"),
     "sqlite": ("aiosqlite",),
 }
 # Drivers that block: a URL that names one gets the default of its dialect.
 TRANSLATED = {
-    *("cx_oracle", "cymysql", "mariadbconnector", "mysqlconnector", "mysqldb", "pg8000"),
-    *("psycopg2", "psycopg2cffi", "pymssql", "pymysql", "pyodbc", "pysqlcipher", "pysqlite"),
+    *("cx_oracle", "cymysql", "mariadbconnector", "mssqlpython", "mysqlconnector", "mysqldb"),
+    *("pg8000", "psycopg2", "psycopg2cffi", "pymssql", "pymysql", "pyodbc", "pysqlcipher"),
+    "pysqlite",
 }
 # Several hosts, as PostgreSQL's own tools take them: SQLAlchemy has them in the query.
-HOSTS = re.compile(r"([^:/]+://(?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)([^?#]*)\??(.*)")
+HOSTS = re.compile(
+    r"((?:postgres|cockroach)[^:/]*://(?>(?:[^:/]*(?::[^@]*)?@)?))"  # as SQLAlchemy reads them
+    r"([^/?@]*,[^/?@]*)(/[^?]*|)(?:\?(.*))?"
+)
+HOST = re.compile(r"(?:\[(.*)\]|([^:]*)):?(.*)")
 ALIASES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
 
 
@@ -31,12 +36,10 @@ def driver_url(url: str | URL) -> URL:
     `postgresql://…`, `postgres://…` and `sqlite:///…` get their driver. One that is named and can
     serve is kept. Raises ValueError, without the password, for anything else.
     """
-    hosts = HOSTS.fullmatch(url) if isinstance(url, str) else None
-    if hosts:
-        listed = "&".join(f"host={host}" for host in hosts[2].split(","))
-        url = f"{hosts[1]}{hosts[3]}?{listed}&{hosts[4]}".rstrip("&")
     try:
-        parsed = make_url(url)
+        parsed = make_url(_several_hosts(url) if isinstance(url, str) else url)
+        if "@" in (parsed.host or ""):
+            raise ValueError("this is half a password")
     except (ArgumentError, ValueError):
         # The original message shows the URL, password included.
         raise ValueError(
@@ -55,3 +58,14 @@ def driver_url(url: str | URL) -> URL:
             f" use one of: {', '.join(DRIVERS[dialect])}"
         )
     return parsed.set(drivername=f"{dialect}+{driver}")
+
+
+def _several_hosts(url: str) -> str:
+    found = HOSTS.fullmatch(url)
+    if not found:
+        return url
+    start, listed, database, query = found.groups()
+    pairs = [HOST.fullmatch(host) for host in listed.split(",")]
+    hosts = ",".join(pair[1] or pair[2] for pair in pairs if pair)
+    ports = ",".join(pair[3] or "5432" for pair in pairs if pair)
+    return f"{start}{database}?host={hosts}&port={ports}&{query or ''}"

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from alembic import context
+from alembic.util import CommandError, to_tuple
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,6 +18,7 @@ from my_service.config import get_settings
 from my_service.database import Base, manager_from_config
 from my_service.db import UTCDateTime, is_sqlite, schema
 from my_service.db.engine import make_engine
+from my_service.db.lock import run_alone
 
 config = context.config
 
@@ -26,7 +28,9 @@ def open_engine() -> AsyncEngine:
     url = config.get_alembic_option("sqlalchemy.url")
     if url:
         return make_engine(url, config.attributes.get("engine_args"))
-    return manager_from_config(get_settings()).engine
+    manager = manager_from_config(get_settings())
+    config.attributes |= manager.alembic_cfg.attributes
+    return manager.engine
 
 
 def render_item(kind: str, item: Any, autogen_context: object) -> str | Literal[False]:
@@ -38,19 +42,44 @@ def render_item(kind: str, item: Any, autogen_context: object) -> str | Literal[
 
 def migrate(connection: Connection) -> None:
     """Run what Alembic was asked for on a connection, one process at a time."""
-    with schema.migrating(connection):
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            render_item=render_item,
-            render_as_batch=is_sqlite(connection),
-            # On SQLite the transaction is the lock: it spans all migrations.
-            transaction_per_migration=not is_sqlite(connection),
-            on_version_apply=schema.report_steps(),
-        )
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_item=render_item,
+        render_as_batch=is_sqlite(connection),
+        # Alembic does not know that our connections to SQLite have real transactions.
+        transactional_ddl=is_sqlite(connection) or None,
+        # Otherwise the lock lives in the transaction, which spans all migrations.
+        transaction_per_migration=not (
+            is_sqlite(connection) or config.attributes.get("transaction_lock")
+        ),
+        on_version_apply=schema.report_steps(),
+    )
+
+    def run() -> None:
         with context.begin_transaction():
             context.run_migrations()
             schema.check_foreign_keys(connection)
+
+    if changes_something(connection):
+        run_alone(connection, run, config.attributes)
+    else:
+        run()
+
+
+def changes_something(connection: Connection) -> bool:
+    """Tell whether the revision asked for is another one than the database stands at."""
+    try:
+        target = context.get_revision_argument()
+    except KeyError:
+        # The commands that only look are not given one.
+        return False
+    except CommandError:
+        # A relative one, such as -1.
+        return True
+    current = schema.current_heads(connection)
+    connection.rollback()
+    return set(current) != set(to_tuple(target, default=()))
 
 
 def print_sql() -> None:

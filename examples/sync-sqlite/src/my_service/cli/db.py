@@ -1,8 +1,13 @@
 """The commands for the database's schema."""
 
+import json
+import re
+from itertools import islice
+
 import click
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from ..config import get_settings
 from ..database import manager_from_config
@@ -37,8 +42,9 @@ def sync() -> None:
 
 
 @db.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def status(context: click.Context) -> None:
+def status(context: click.Context, as_json: bool) -> None:
     """Tell how the schema stands to the migrations.
 
     Exits with 0 if the service can run on it, 3 if it is empty, 4 if it is behind, 5 if it has
@@ -48,7 +54,10 @@ def status(context: click.Context) -> None:
         found = manager.get_status()
         current = manager.get_current_revision()
         latest = manager.get_latest_revision()
-    click.echo(f"Database is {found.value}: at {current or 'no revision'}, newest is {latest}.")
+    if as_json:
+        click.echo(json.dumps({"status": found.value, "current": current, "latest": latest}))
+    else:
+        click.echo(f"Database is {found.value}: at {current or 'no revision'}, newest is {latest}.")
     context.exit(EXIT_CODES[found])
 
 
@@ -69,6 +78,12 @@ def upgrade(revision: str, sql: bool) -> None:
 def downgrade(revision: str) -> None:
     """Undo the migrations down to REVISION, such as -1 or base."""
     with manager_from_config(get_settings()) as manager:
+        current = manager.get_current_revision()
+        scripts = ScriptDirectory.from_config(manager.alembic_cfg)
+        relative = re.fullmatch(r"-(\d+)", revision)
+        undone = scripts.iterate_revisions(current or "base", "base" if relative else revision)
+        for script in islice(undone, int(relative[1]) if relative else None):
+            click.echo(f"About to undo {script.revision}, {script.doc}")
         manager.downgrade(revision)
 
 
@@ -88,9 +103,13 @@ def check() -> None:
 
 @db.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def drop(yes: bool) -> None:
+@click.option("--even-in-production", is_flag=True, help="Do it where PRODUCTION is set, too.")
+def drop(yes: bool, even_in_production: bool) -> None:
     """Drop all tables, with everything in them."""
-    with manager_from_config(get_settings()) as manager:
+    settings = get_settings()
+    if settings.production and not even_in_production:
+        raise click.ClickException("This is production. Is it meant? Add --even-in-production.")
+    with manager_from_config(settings) as manager:
         if not yes:
             click.confirm(f"Drop all tables of {manager.engine.url!r}?", abort=True)
         manager.drop()

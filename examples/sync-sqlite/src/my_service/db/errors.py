@@ -1,6 +1,8 @@
 """Which failure is which, on every driver."""
 
 import enum
+import re
+from collections.abc import Iterator
 
 from sqlalchemy import exc
 
@@ -29,17 +31,24 @@ class SchemaError(exc.SQLAlchemyError):
     """The schema is in a state that must not be touched without a decision; the message says which."""
 
 
-# PostgreSQL's SQLSTATEs, SQLite's result codes, and libpq's words for what it gives no code.
-SIGNS = {
+# PostgreSQL's SQLSTATEs and SQLite's result codes.
+CODES = {
     Failure.UNREACHABLE: ("53300", "57P03", "SQLITE_CANTOPEN"),
-    Failure.WRONG_CREDENTIALS: ("28000", "28P01", "authentication failed", "no password", 'role "'),
-    Failure.UNKNOWN_DATABASE: ("3D000", "SQLITE_NOTADB", "does not exist"),
+    Failure.WRONG_CREDENTIALS: ("28000", "28P01"),
+    Failure.UNKNOWN_DATABASE: ("3D000", "SQLITE_NOTADB"),
     Failure.DISCONNECTED: ("25P03", "57P01", "57P02"),
-    Failure.TIMEOUT: ("55P03", "57014", "SQLITE_BUSY", "SQLITE_LOCKED", "timeout expired"),
+    Failure.TIMEOUT: ("55P03", "57014", "SQLITE_BUSY", "SQLITE_LOCKED"),
     Failure.SERIALIZATION: ("40001", "40P01", "SQLITE_BUSY_SNAPSHOT"),
     Failure.UNIQUE_VIOLATION: ("23505", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"),
 }
-FAILURES = {sign: failure for failure, signs in SIGNS.items() for sign in signs}
+FAILURES = {code: failure for failure, codes in CODES.items() for code in codes}
+# What libpq says when a connection fails; it gives no code then.
+WORDS = {
+    r"authentication failed|no password|no pg_hba.conf entry": Failure.WRONG_CREDENTIALS,
+    r'role ".*" (does not exist|is not permitted)': Failure.WRONG_CREDENTIALS,
+    r'database ".*" does not exist': Failure.UNKNOWN_DATABASE,
+    r"timeout expired": Failure.TIMEOUT,
+}
 
 
 def failure_of(error: BaseException) -> Failure | None:
@@ -50,10 +59,9 @@ def failure_of(error: BaseException) -> Failure | None:
         found = failure_of(error.orig)
         return found or (Failure.DISCONNECTED if error.connection_invalidated else None)
     for cause in (error, error.__cause__):
-        for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
-            found = FAILURES.get(getattr(cause, attribute, None) or "")
-            if found:
-                return found
+        for code in _codes(cause):
+            if code in FAILURES:
+                return FAILURES[code]
     if isinstance(error, exc.TimeoutError | TimeoutError):
         return Failure.TIMEOUT
     return Failure.UNREACHABLE if isinstance(error, OSError) else None
@@ -62,5 +70,13 @@ def failure_of(error: BaseException) -> Failure | None:
 def failure_of_connecting(error: BaseException) -> Failure:
     """Return which failure an exception stands for that was raised by opening a connection."""
     words = str(error)
-    in_words = (failure for sign, failure in FAILURES.items() if sign in words)
+    in_words = (failure for sign, failure in WORDS.items() if re.search(sign, words))
     return failure_of(error) or next(in_words, Failure.UNREACHABLE)
+
+
+def _codes(error: BaseException | None) -> Iterator[str | None]:
+    for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
+        yield getattr(error, attribute, None)
+    # pg8000 has the fields of PostgreSQL's message as they come.
+    if error and error.args and isinstance(error.args[0], dict):
+        yield error.args[0].get("C")

@@ -101,7 +101,7 @@ class DatabaseManager:
 
     def drop(self) -> None:
         """Drop all tables of the models, with what is in them."""
-        self._change(schema.drop, self.metadata)
+        self._change(schema.drop, self.alembic_cfg, self.metadata)
 
     def sync(self) -> SyncResult:
         """Bring the schema up to date, whether the database is empty, behind or there already.

@@ -6,19 +6,26 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 # Dialect -> the drivers that can serve it here, the default first.
+MYSQL = ("pymysql", "cymysql", "mariadbconnector", "mysqlconnector", "mysqldb", "pyodbc")
 DRIVERS = {
     "cockroachdb": ("psycopg", "psycopg2"),
-    "mariadb": ("pymysql", "mariadbconnector", "mysqlconnector", "mysqldb", "pyodbc"),
-    "mssql": ("pyodbc", "pymssql"),
-    "mysql": ("pymysql", "cymysql", "mysqlconnector", "mysqldb", "pyodbc"),
+    "mariadb": MYSQL,
+    "mssql": ("pyodbc", "mssqlpython", "pymssql"),
+    "mysql": MYSQL,
     "oracle": ("oracledb", "cx_oracle"),
     "postgresql": ("psycopg", "pg8000", "psycopg2", "psycopg2cffi"),
     "sqlite": ("pysqlite", "pysqlcipher"),
 }
 # Drivers that need asyncio: a URL that names one gets the default of its dialect.
-TRANSLATED = {"aiomysql", "aioodbc", "aiosqlite", "asyncmy", "asyncpg", "oracledb_async"}
+TRANSLATED = {
+    *("aiomysql", "aioodbc", "aiosqlite", "asyncmy", "asyncpg", "oracledb_async", "psycopg_async"),
+}
 # Several hosts, as PostgreSQL's own tools take them: SQLAlchemy has them in the query.
-HOSTS = re.compile(r"([^:/]+://(?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)([^?#]*)\??(.*)")
+HOSTS = re.compile(
+    r"((?:postgres|cockroach)[^:/]*://(?>(?:[^:/]*(?::[^@]*)?@)?))"  # as SQLAlchemy reads them
+    r"([^/?@]*,[^/?@]*)(/[^?]*|)(?:\?(.*))?"
+)
+HOST = re.compile(r"(?:\[(.*)\]|([^:]*)):?(.*)")
 ALIASES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
 
 
@@ -28,12 +35,10 @@ def driver_url(url: str | URL) -> URL:
     `postgresql://…`, `postgres://…` and `sqlite:///…` get their driver. One that is named and can
     serve is kept. Raises ValueError, without the password, for anything else.
     """
-    hosts = HOSTS.fullmatch(url) if isinstance(url, str) else None
-    if hosts:
-        listed = "&".join(f"host={host}" for host in hosts[2].split(","))
-        url = f"{hosts[1]}{hosts[3]}?{listed}&{hosts[4]}".rstrip("&")
     try:
-        parsed = make_url(url)
+        parsed = make_url(_several_hosts(url) if isinstance(url, str) else url)
+        if "@" in (parsed.host or ""):
+            raise ValueError("this is half a password")
     except (ArgumentError, ValueError):
         # The original message shows the URL, password included.
         raise ValueError(
@@ -52,3 +57,14 @@ def driver_url(url: str | URL) -> URL:
             f" use one of: {', '.join(DRIVERS[dialect])}"
         )
     return parsed.set(drivername=f"{dialect}+{driver}")
+
+
+def _several_hosts(url: str) -> str:
+    found = HOSTS.fullmatch(url)
+    if not found:
+        return url
+    start, listed, database, query = found.groups()
+    pairs = [HOST.fullmatch(host) for host in listed.split(",")]
+    hosts = ",".join(pair[1] or pair[2] for pair in pairs if pair)
+    ports = ",".join(pair[3] or "5432" for pair in pairs if pair)
+    return f"{start}{database}?host={hosts}&port={ports}&{query or ''}"

@@ -1,0 +1,119 @@
+"""What keeps us from connecting has the same name on every driver, and no password is shown."""
+
+import os
+import pwd
+import re
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL
+
+from .layers import Driver
+from .tls import Server
+
+pytestmark = pytest.mark.slow
+
+SECRET = "s3cret"  # noqa: S105
+
+
+def refusal(driver: Driver, url: str | URL) -> tuple[str, str]:
+    """Return the name of a failure to connect, and all that can be seen of it."""
+    with pytest.raises(driver.errors.ConnectionFailed, match=r"^cannot connect: ") as raised:
+        driver.connect(url, lambda connection: None)
+    error = raised.value
+    shown = "".join([str(error), repr(error), *traceback.format_exception(error)])
+    assert "()" not in str(error)
+    assert driver.errors.failure_of(error) is error.failure
+    return error.failure.name, shown
+
+
+@pytest.mark.parametrize(
+    ("change", "failure", "cure"),
+    [
+        ({"host": "127.0.0.1", "port": 1}, "UNREACHABLE", "start it, or correct the URL"),
+        # The port is in what drivers say, and looks like a code of PostgreSQL's.
+        ({"host": "127.0.0.1", "port": 23505}, "UNREACHABLE", "start it, or correct the URL"),
+        ({"host": "127.0.0.1", "port": 28000}, "UNREACHABLE", "start it, or correct the URL"),
+        ({"host": "nosuch.invalid"}, "UNREACHABLE", "start it, or correct the URL"),
+        ({"password": f"{SECRET}, but wrong"}, "WRONG_CREDENTIALS", "the user or the password"),
+        ({"username": "nosuch"}, "WRONG_CREDENTIALS", "the user or the password"),
+        ({"database": "nosuch"}, "UNKNOWN_DATABASE", "create it, or correct DATABASE_URL"),
+    ],
+)
+def test_a_bad_url_fails_with_the_same_name_and_cure_on_every_driver(
+    postgresql: Driver, server: Server, change: dict[str, Any], failure: str, cure: str
+) -> None:
+    url = server.url.set(**{"password": SECRET, **change})
+    if "database" in change:
+        url = url.set(password=server.url.password)
+    name, shown = refusal(postgresql, url)
+    assert name == failure
+    assert cure in shown
+    assert SECRET not in shown
+    assert str(url.password) not in shown
+
+
+def test_a_user_without_permission_for_the_database_has_wrong_credentials(
+    driver: Driver, server: Server, gated: Server
+) -> None:
+    query = {"sslmode": "disable"}
+    name, _ = refusal(driver, gated.url.set(database="gate_tls_only", query=query))
+    assert name == "WRONG_CREDENTIALS"
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be nobody for a while, if we are root: root may open anything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "failure", "cure"),
+    [
+        ("missing/file.db", "UNREACHABLE", "there is no folder .*/missing; create it"),
+        ("text.db", "UNKNOWN_DATABASE", "the file is no SQLite database: move it"),
+        ("closed.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        ("closed/file.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        (
+            "closed/deeper/file.db",
+            "UNREACHABLE",
+            "the file cannot be used: correct its permissions",
+        ),
+        ("readonly.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        ("folder.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_fails_with_the_same_name_and_cure_on_every_driver(
+    sqlite: Driver, name: str, failure: str, cure: str
+) -> None:
+    with tempfile.TemporaryDirectory() as name_of_folder:
+        folder = Path(name_of_folder)
+        (folder / "text.db").write_text("this is not a database " * 100)
+        for file in ("closed.db", "readonly.db"):
+            (folder / file).touch()
+        for inside in ("closed/deeper", "folder.db"):
+            (folder / inside).mkdir(parents=True)
+        folder.chmod(0o755)
+        (folder / "closed.db").chmod(0)
+        (folder / "readonly.db").chmod(0o444)
+        (folder / "text.db").chmod(0o666)
+        (folder / "closed").chmod(0)
+        try:
+            with unprivileged():
+                found, shown = refusal(sqlite, f"sqlite:///{folder}/{name}")
+        finally:
+            (folder / "closed").chmod(0o700)
+    assert found == failure
+    assert re.search(cure, shown)
