@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -48,7 +49,11 @@ def failure(driver: Driver, url: str, **engine_args: Any) -> tuple[str, str]:
 def silent() -> Iterator[int]:
     """Return a port where connections are accepted, and nothing is ever said."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Whoever waits without limit is cut off, and the test fails.
+        end = threading.Timer(8, listener.close)
+        end.start()
         yield listener.getsockname()[1]
+        end.cancel()
 
 
 def test_settings_of_a_session_come_from_the_url_and_from_the_engine(

@@ -170,7 +170,7 @@ def test_a_migration_that_leaves_rows_referring_to_nothing_is_undone(
     tools.run(project, "my-service", "db", "sync", DATABASE_URL=url)
     add_migrations(project, PARENTS, ORPHANS)
     output = tools.run(project, "my-service", "db", "sync", fails=True, DATABASE_URL=url)
-    assert "1 rows would refer to nothing, in children" in output
+    assert "1 rows would refer to nothing: children" in output
     assert ask(url, "SELECT version_num FROM alembic_version") == ["0004"]
     assert ask(url, "SELECT parent FROM children") == [1]
 

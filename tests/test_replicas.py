@@ -104,7 +104,7 @@ def ask(url: str, question: str) -> list[Any]:
         rows = file.execute(question).fetchall()
         file.close()
     else:
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(url, options="-c statement_timeout=15000") as connection:
             rows = connection.execute(question.encode()).fetchall()
     return [row[0] for row in rows]
 

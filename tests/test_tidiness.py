@@ -122,6 +122,16 @@ def test_a_project_can_be_read_in_an_hour(rendered: dict[str, Path]) -> None:
     assert sum(map(len, code)) <= 1750
 
 
+def test_every_setting_stands_in_the_example(project: Path) -> None:
+    config = next((project / "src").glob("*/config.py")).read_text()
+    example = (project / ".env.example").read_text()
+    settings = re.findall(r"^    ([a-z_]+): (?!DatabaseSettings|SQLAlch|Alembic)", config, re.M)
+    assert "url" in settings
+    for name in settings:
+        prefix = "(DATABASE__(SQLALCHEMY|ALEMBIC)__)?" if name != "url" else "DATABASE_"
+        assert re.search(rf"^#{prefix}{name.upper()}=", example, re.M), name
+
+
 @pytest.mark.parametrize("variant", ["async-postgresql-fastapi", "sync-sqlite"])
 def test_rendering_twice_gives_the_same_bytes(
     variant: str, rendered: dict[str, Path], render: Render

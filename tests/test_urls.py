@@ -1,10 +1,11 @@
 """Which driver serves a URL: both forms of the rendered code, for any URL."""
 
 import importlib
+import sqlite3
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import example, given, settings
@@ -203,3 +204,21 @@ def test_what_asyncpg_cannot_do_is_refused_by_name(libpq: ModuleType, query: Any
     with pytest.raises(ValueError, match=f"asyncpg cannot do '{name}") as raised:
         libpq.check(URL.create("postgresql+asyncpg", query=query))
     assert SECRET not in str(raised.value)
+
+
+def test_a_standby_is_preferred_at_any_host_before_the_rest_is_tried(libpq: ModuleType) -> None:
+    class Dead:
+        loaded_dbapi = sqlite3
+        tried: ClassVar[list[tuple[str, int, str]]] = []
+
+        def connect(self, host: str, port: int, target_session_attrs: str) -> None:
+            self.tried.append((host, port, target_session_attrs))
+            raise ConnectionRefusedError
+
+    options = {"host": ["h1", "h2"], "port": [1, 2], "target_session_attrs": "prefer-standby"}
+    with pytest.raises(ConnectionRefusedError):
+        libpq.connect(Dead(), options)
+    assert Dead.tried == [
+        *[("h1", 1, "standby"), ("h2", 2, "standby")],
+        *[("h1", 1, "any"), ("h2", 2, "any")],
+    ]
