@@ -3,9 +3,14 @@
     uv run python -m benchmarks.races
 
 32 callers want the same rows at the same time: 200 fresh keys on PostgreSQL, 20 on SQLite, then
-1,600 increments of one number. Without errors, there is one row a key, `created` was True once a
-key, and `visits` is the number of increments. The last column is the time as a ratio to ours.
+1,600 increments of one number. Where all is well there are no errors, one row a key, `created` is
+True once a key, and `visits` is the number of increments. Only `update_or_create` promises that:
+between `get_one` and the change of what it returned, PostgreSQL lets others in.
+
+The last column is the time as a ratio to ours. Calls that fail are quick.
 """
+
+from typing import Any
 
 from tests.variants import VARIANTS
 
@@ -20,32 +25,35 @@ SUBJECTS = {
     ],
 }
 KEYS = {"postgresql": 200, "sqlite": 20}
-HEADER = ["what", "style", "database", "who", "kinds of errors", "errors"]
-HEADER += ["calls", "rows", "created", "visits", "time"]
+HEADER: list[object] = [
+    *("what", "project", "who", "kinds of errors"),
+    *("errors", "calls", "rows", "created", "visits", "time"),
+]
 
 
 def main() -> None:
-    rows: list[list[object]] = []
+    found: dict[str, dict[str, Any]] = {}
     with rendered_projects() as projects:
         for name in NAMES:
-            style, database = VARIANTS[name]["io"], VARIANTS[name]["database"]
-            found = {
-                who: projects.run("races", name, options, who=who, keys=KEYS[database])
+            keys = KEYS[VARIANTS[name]["database"]]
+            found[name] = {
+                who: projects.run("races", name, options, who=who, keys=keys)
                 for who, options in SUBJECTS.items()
             }
-            for what, ours in found["ours"].items():
-                for who, results in found.items():
-                    result = results[what]
-                    errors, calls = result["errors"], result["calls"]
-                    ratio = result["seconds"] / ours["seconds"]
-                    rows.append(
-                        [
-                            *(what, style, database, who, ", ".join(errors)),
-                            *(sum(errors.values()), calls, result["rows"], result["created"]),
-                            *(result["visits"], f"{ratio:.2f}"),
-                        ]
-                    )
-    print_table([HEADER, *sorted(rows, key=lambda row: list(found["ours"]).index(str(row[0])))], 5)
+    rows = [HEADER]
+    for what in found[NAMES[0]]["ours"]:
+        for name, subjects in found.items():
+            for who, results in subjects.items():
+                result = results[what]
+                ratio = result["seconds"] / subjects["ours"][what]["seconds"]
+                rows.append(
+                    [
+                        *(what, name, who, ", ".join(result["errors"])),
+                        *(sum(result["errors"].values()), result["calls"], result["rows"]),
+                        *(result["created"], result["visits"], f"{ratio:.2f}"),
+                    ]
+                )
+    print_table(rows, 4)
 
 
 if __name__ == "__main__":

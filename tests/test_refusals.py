@@ -110,6 +110,8 @@ def test_a_file_that_cannot_be_opened_fails_with_the_same_name_and_cure_on_every
         (folder / "readonly.db").chmod(0o444)
         (folder / "text.db").chmod(0o666)
         (folder / "closed").chmod(0)
+        # Import all that is needed, while we may.
+        sqlite.connect("sqlite://", lambda connection: None)
         try:
             with unprivileged():
                 found, shown = refusal(sqlite, f"sqlite:///{folder}/{name}")

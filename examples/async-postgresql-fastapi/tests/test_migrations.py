@@ -6,9 +6,10 @@ import sys
 
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, inspect
+from sqlalchemy import URL, Connection, inspect, select, text
 
-from my_service.db import AsyncDatabaseManager
+from my_service.database import Base
+from my_service.db import AsyncDatabaseManager, SyncResult
 
 from .conftest import MIGRATIONS
 
@@ -24,8 +25,10 @@ def alembic(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def table_names(connection: Connection) -> list[str]:
-    return inspect(connection).get_table_names()
+def what_there_is(connection: Connection) -> list[str]:
+    """Return the names of the tables, and of the types that these may leave behind."""
+    enums = connection.execute(text("SELECT typname FROM pg_type WHERE typtype = 'e'"))
+    return [*inspect(connection).get_table_names(), *enums.scalars()]
 
 
 def test_there_is_one_head(manager: AsyncDatabaseManager) -> None:
@@ -37,8 +40,8 @@ async def test_up_down_and_up_leaves_no_trace(empty_manager: AsyncDatabaseManage
         await empty_manager.upgrade()
         await empty_manager.downgrade("base")
         async with empty_manager.engine.connect() as connection:
-            tables = await connection.run_sync(table_names)
-        assert tables == ["alembic_version"]
+            names = await connection.run_sync(what_there_is)
+        assert names == ["alembic_version"]
     await empty_manager.upgrade()
 
 
@@ -76,3 +79,21 @@ async def test_logging_stays_as_the_application_set_it_up(
     await empty_manager.upgrade()
     assert not logger.disabled
     assert logging.getLogger().handlers == handlers
+
+
+async def test_each_tenant_may_have_a_schema_of_its_own(
+    url: URL,
+    manager: AsyncDatabaseManager,
+) -> None:
+    async with manager.engine.begin() as connection:
+        await connection.execute(text("CREATE SCHEMA acme"))
+    connect_args = {"server_settings": {"search_path": "acme"}}
+    engine_args = {"connect_args": connect_args}
+    async with AsyncDatabaseManager(url, MIGRATIONS, engine_args=engine_args) as tenant:
+        assert await tenant.sync() is SyncResult.CREATED
+    table = next(iter(Base.metadata.sorted_tables))
+    async with manager.engine.connect() as connection:
+        translated = await connection.execution_options(schema_translate_map={None: "acme"})
+        await translated.execute(select(table))
+        found = await translated.execute(text("SELECT count(*) FROM acme.alembic_version"))
+        assert found.scalar() == 1

@@ -24,7 +24,8 @@ def alembic(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def table_names(connection: Connection) -> list[str]:
+def what_there_is(connection: Connection) -> list[str]:
+    """Return the names of the tables."""
     return inspect(connection).get_table_names()
 
 
@@ -37,8 +38,8 @@ def test_up_down_and_up_leaves_no_trace(empty_manager: DatabaseManager) -> None:
         empty_manager.upgrade()
         empty_manager.downgrade("base")
         with empty_manager.engine.connect() as connection:
-            tables = table_names(connection)
-        assert tables == ["alembic_version"]
+            names = what_there_is(connection)
+        assert names == ["alembic_version"]
     empty_manager.upgrade()
 
 

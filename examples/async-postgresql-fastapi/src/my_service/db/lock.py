@@ -37,34 +37,22 @@ def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[st
     Raises SchemaError if another process takes too long, and what `work` raises.
     """
     if connection.dialect.name == "sqlite":
-        _pragma(connection, "foreign_keys=OFF")
+        _set_foreign_keys(connection, "OFF")
         try:
             return work()
         finally:
             connection.rollback()
-            _pragma(connection, "foreign_keys=ON")
-    if connection.dialect.name == "postgresql":
-        return _run_alone_on_postgresql(connection, work, options)
-    return work()
-
-
-def _run_alone_on_postgresql(
-    connection: Connection,
-    work: Callable[[], R],
-    options: Mapping[str, Any],
-) -> R:
+            _set_foreign_keys(connection, "ON")
+    if connection.dialect.name != "postgresql":
+        return work()
     deadline = time.monotonic() + options.get("wait", 600)
     of_transaction = options.get("transaction_lock", False)
     lock_timeout = f"{options.get('lock_timeout', 5) * 1000:.0f}"
     while True:
         try:
             _acquire(connection, deadline, of_transaction=of_transaction)
-            connection.execute(
-                select(
-                    func.set_config("lock_timeout", lock_timeout, of_transaction),
-                    func.set_config("statement_timeout", "0", of_transaction),
-                )
-            )
+            for name, value in (("lock_timeout", lock_timeout), ("statement_timeout", "0")):
+                connection.execute(select(func.set_config(name, value, of_transaction)))
             if not of_transaction:
                 connection.commit()
             return work()
@@ -104,8 +92,8 @@ def _pause(connection: Connection, seconds: float) -> None:
     connection.rollback()
 
 
-def _pragma(connection: Connection, setting: str) -> None:
-    """Set a pragma outside of any transaction, where SQLite ignores some."""
+def _set_foreign_keys(connection: Connection, state: str) -> None:
+    # Outside of any transaction, where SQLite would ignore it.
     cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA {setting}")
+    cursor.execute(f"PRAGMA foreign_keys={state}")
     cursor.close()

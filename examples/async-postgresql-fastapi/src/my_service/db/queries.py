@@ -31,7 +31,7 @@ async def get_by_pk(session: AsyncSession, model: type[T], pk: Any, /) -> T | No
     if len(values) != len(names):
         raise TypeError(f"the primary key of {model.__name__} is ({', '.join(names)})")
     await _flush(session)
-    return await _find(session, model, dict(zip(names, values, strict=True)))
+    return await _find(session, model, dict(zip(names, values, strict=True)), lock=False)
 
 
 async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
@@ -39,7 +39,7 @@ async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
     attrs = _exact(attrs)
     check_names(model, attrs)
     await _flush(session)
-    result = await session.scalars(_statement(model, attrs), attrs)
+    result = await session.scalars(_statement(model, attrs, lock=False), attrs)
     return result.one()
 
 
@@ -54,7 +54,7 @@ async def get_or_create(
     """
     attrs = _exact(attrs)
     check_names(model, attrs, defaults)
-    return await _find_or_insert(session, model, attrs, defaults)
+    return await _find_or_insert(session, model, attrs, defaults, lock=False)
 
 
 async def update_or_create(
@@ -86,14 +86,8 @@ async def update_or_create(
     return instance, created
 
 
-async def _find(
-    session: AsyncSession,
-    model: type[T],
-    attrs: Values,
-    *,
-    lock: bool = False,
-) -> T | None:
-    result = await session.scalars(_statement(model, attrs, lock=lock), attrs)
+async def _find(session: AsyncSession, model: type[T], attrs: Values, lock: bool) -> T | None:
+    result = await session.scalars(_statement(model, attrs, lock), attrs)
     return result.one_or_none()
 
 
@@ -102,11 +96,10 @@ async def _find_or_insert(
     model: type[T],
     attrs: Values,
     defaults: Values | None,
-    *,
-    lock: bool = False,
+    lock: bool,
 ) -> tuple[T, bool]:
     await _flush(session)
-    found = await _find(session, model, attrs, lock=lock)
+    found = await _find(session, model, attrs, lock)
     if found is not None:
         return found, False
     try:
@@ -114,7 +107,7 @@ async def _find_or_insert(
             instance = model(**{**attrs, **_evaluated(defaults)})
             session.add(instance)
     except IntegrityError:
-        found = await _find(session, model, attrs, lock=lock)
+        found = await _find(session, model, attrs, lock)
         if found is None:
             raise
         return found, False
@@ -148,7 +141,7 @@ def _primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
-def _statement(model: type[T], attrs: Values, *, lock: bool = False) -> Select[T]:
+def _statement(model: type[T], attrs: Values, lock: bool) -> Select[T]:
     mapper = inspect(model, raiseerr=True)
     columns = mapper.column_attrs
     if all(name in columns and not _is_sql(value) for name, value in attrs.items()):

@@ -1,10 +1,11 @@
 """The declarative base of every model, with the query functions as methods."""
 
+import enum
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import MetaData
+from sqlalchemy import Enum, MetaData
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from . import queries
@@ -70,7 +71,7 @@ class QueryMixin:
 
 
 class Base(QueryMixin, DeclarativeBase):
-    """What models inherit from: query methods, names for constraints, UTC for datetimes."""
+    """What models inherit from: query methods, names for constraints, UTC for datetimes, enums as text."""
 
     # A migration can alter a constraint only by its name.
     metadata = MetaData(
@@ -82,4 +83,8 @@ class Base(QueryMixin, DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar = {datetime: UTCDateTime}
+    type_annotation_map: ClassVar = {
+        datetime: UTCDateTime,
+        # As text: types of its own would be left behind on PostgreSQL when their tables are dropped.
+        enum.Enum: Enum(enum.Enum, native_enum=False, length=50),
+    }

@@ -30,7 +30,7 @@ def get_by_pk(session: Session, model: type[T], pk: Any, /) -> T | None:
     if len(values) != len(names):
         raise TypeError(f"the primary key of {model.__name__} is ({', '.join(names)})")
     _flush(session)
-    return _find(session, model, dict(zip(names, values, strict=True)))
+    return _find(session, model, dict(zip(names, values, strict=True)), lock=False)
 
 
 def get_one(session: Session, model: type[T], /, **attrs: Any) -> T:
@@ -38,7 +38,7 @@ def get_one(session: Session, model: type[T], /, **attrs: Any) -> T:
     attrs = _exact(attrs)
     check_names(model, attrs)
     _flush(session)
-    result = session.scalars(_statement(model, attrs), attrs)
+    result = session.scalars(_statement(model, attrs, lock=False), attrs)
     return result.one()
 
 
@@ -53,7 +53,7 @@ def get_or_create(
     """
     attrs = _exact(attrs)
     check_names(model, attrs, defaults)
-    return _find_or_insert(session, model, attrs, defaults)
+    return _find_or_insert(session, model, attrs, defaults, lock=False)
 
 
 def update_or_create(
@@ -85,14 +85,8 @@ def update_or_create(
     return instance, created
 
 
-def _find(
-    session: Session,
-    model: type[T],
-    attrs: Values,
-    *,
-    lock: bool = False,
-) -> T | None:
-    result = session.scalars(_statement(model, attrs, lock=lock), attrs)
+def _find(session: Session, model: type[T], attrs: Values, lock: bool) -> T | None:
+    result = session.scalars(_statement(model, attrs, lock), attrs)
     return result.one_or_none()
 
 
@@ -101,11 +95,10 @@ def _find_or_insert(
     model: type[T],
     attrs: Values,
     defaults: Values | None,
-    *,
-    lock: bool = False,
+    lock: bool,
 ) -> tuple[T, bool]:
     _flush(session)
-    found = _find(session, model, attrs, lock=lock)
+    found = _find(session, model, attrs, lock)
     if found is not None:
         return found, False
     try:
@@ -113,7 +106,7 @@ def _find_or_insert(
             instance = model(**{**attrs, **_evaluated(defaults)})
             session.add(instance)
     except IntegrityError:
-        found = _find(session, model, attrs, lock=lock)
+        found = _find(session, model, attrs, lock)
         if found is None:
             raise
         return found, False
@@ -147,7 +140,7 @@ def _primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
     return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
-def _statement(model: type[T], attrs: Values, *, lock: bool = False) -> Select[T]:
+def _statement(model: type[T], attrs: Values, lock: bool) -> Select[T]:
     mapper = inspect(model, raiseerr=True)
     columns = mapper.column_attrs
     if all(name in columns and not _is_sql(value) for name, value in attrs.items()):

@@ -165,10 +165,9 @@ def report_steps() -> Callable[..., None]:
 def check_foreign_keys(connection: Connection) -> None:
     """Raise SchemaError if a migration has left rows on SQLite that refer to nothing."""
     if is_sqlite(connection):
-        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").scalars().all()
         if broken:
-            tables = ", ".join(sorted({row[0] for row in broken}))
-            raise SchemaError(f"{len(broken)} rows would refer to nothing, in {tables}")
+            raise SchemaError(f"{len(broken)} rows would refer to nothing: {', '.join({*broken})}")
 
 
 def is_sqlite(bind: Connection | Engine | Session) -> bool:
@@ -179,27 +178,22 @@ def is_sqlite(bind: Connection | Engine | Session) -> bool:
 
 def exists_in_db(bind: Connection | Engine, table: str, column: str | None = None) -> bool:
     """Tell whether a table, or a column of it, exists in the database."""
-    inspector = inspect(bind)
-    if not inspector.has_table(table):
-        return False
-    return column is None or column in {found["name"] for found in inspector.get_columns(table)}
+    if column is None or not inspect(bind).has_table(table):
+        return inspect(bind).has_table(table)
+    return column in {found["name"] for found in inspect(bind).get_columns(table)}
 
 
 def _handing_over(config: Config, connection: Connection) -> Config:
-    """Return a copy of the configuration that hands the connection to env.py."""
-    copy = Config(config.config_file_name, toml_file=config.toml_file_name)
+    """Return a copy of the configuration in which env.py finds the connection."""
+    attributes = {**config.attributes, "connection": connection}
+    copy = Config(config.config_file_name, attributes=attributes)
     copy.file_config = config.file_config
-    copy.attributes |= config.attributes | {"connection": connection}
     return copy
 
 
 def _own_tables(connection: Connection, metadata: MetaData) -> list[str]:
-    inspector = inspect(connection)
-    return [
-        table.fullname
-        for table in metadata.sorted_tables
-        if inspector.has_table(table.name, schema=table.schema)
-    ]
+    exists = inspect(connection).has_table
+    return [table.fullname for table in metadata.sorted_tables if exists(table.name, table.schema)]
 
 
 def _divergence(connection: Connection, metadata: MetaData) -> str:

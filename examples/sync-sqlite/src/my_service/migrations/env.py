@@ -67,16 +67,14 @@ def migrate(connection: Connection) -> None:
 def changes_something(connection: Connection) -> bool:
     """Tell whether the revision asked for is another one than the database stands at."""
     try:
-        target = context.get_revision_argument()
+        target = to_tuple(context.get_revision_argument(), default=())
     except KeyError:
-        # The commands that only look are not given one.
-        return False
+        return False  # a command that only looks
     except CommandError:
-        # A relative one, such as -1.
-        return True
+        return True  # a relative one, such as -1
     current = schema.current_heads(connection)
     connection.rollback()
-    return set(current) != set(to_tuple(target, default=()))
+    return set(current) != set(target)
 
 
 def print_sql() -> None:
