@@ -35,7 +35,10 @@ async def get_by_pk(session: AsyncSession, model: type[T], pk: Any, /) -> T | No
 
 
 async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
-    """Return the one row that matches. Raises sqlalchemy.exc.NoResultFound if there is none."""
+    """Return the one row that matches. Raises sqlalchemy.exc.NoResultFound if there is none.
+
+    The row is not locked: to change what depends on its values, there is `update_or_create`.
+    """
     attrs = _exact(attrs)
     check_names(model, attrs)
     await _flush(session)

@@ -34,7 +34,10 @@ def get_by_pk(session: Session, model: type[T], pk: Any, /) -> T | None:
 
 
 def get_one(session: Session, model: type[T], /, **attrs: Any) -> T:
-    """Return the one row that matches. Raises sqlalchemy.exc.NoResultFound if there is none."""
+    """Return the one row that matches. Raises sqlalchemy.exc.NoResultFound if there is none.
+
+    The row is not locked: to change what depends on its values, there is `update_or_create`.
+    """
     attrs = _exact(attrs)
     check_names(model, attrs)
     _flush(session)

@@ -1,19 +1,17 @@
 """Insert or update many rows in few statements."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import UniqueConstraint, inspect, literal_column, null
+from sqlalchemy import UniqueConstraint, inspect, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from .queries import Values, check_names
 
 T = TypeVar("T")
-INSERTS: dict[str, Callable[[Any], postgresql.Insert | sqlite.Insert]] = {
-    "postgresql": postgresql.insert,
-    "sqlite": sqlite.insert,
-}
+FRESH = {"populate_existing": True}
+INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 def upsert_many(
@@ -74,21 +72,18 @@ def upsert_many(
     else:
         statement = statement.on_conflict_do_nothing(index_elements=target)
 
+    if returning and dialect == "postgresql":
+        statement = statement.returning(model, literal_column("xmax = 0"))
+    elif returning:
+        statement = statement.returning(model)
     if not session.autoflush:
         session.flush()
     found: list[tuple[T, bool | None]] = []
     for start in range(0, len(ordered), batch):
         part = ordered[start : start + batch]
+        result = session.execute(statement, part, execution_options=FRESH)
         if returning:
-            inserted = literal_column("xmax = 0") if dialect == "postgresql" else null()
-            result = session.execute(
-                statement.returning(model, inserted),
-                part,
-                execution_options={"populate_existing": True},
-            )
-            found.extend((instance, created) for instance, created in result)
-        else:
-            session.execute(statement, part)
+            found.extend((row[0], row[1] if len(row) > 1 else None) for row in result)
     return sorted(found, key=lambda pair: tuple(getattr(pair[0], name) for name in key))
 
 
