@@ -9,6 +9,7 @@ from extensions import async_to_sync
 from extensions.async_to_sync import for_io, to_sync
 
 from .conftest import ROOT
+from .test_tidiness import files
 from .variants import VARIANTS
 
 EXAMPLES = {
@@ -172,9 +173,8 @@ def test_the_filter_makes_the_sync_project_of_the_async_one(
 def test_a_sync_project_shows_no_trace_of_async(
     rendered: dict[str, Path], asynchronous: str, blocking: str
 ) -> None:
-    for path in sorted(rendered[blocking].rglob("*")):
-        if path.is_file():
-            text = path.read_text()
-            for allowed in ALLOWED.get(path.name, ()):
-                text = re.sub(allowed, "", text, flags=re.DOTALL)
-            assert re.findall(r".*(?:async|await|Async).*", text) == [], path
+    for path in files(rendered[blocking]):
+        text = path.read_text()
+        for allowed in ALLOWED.get(path.name, ()):
+            text = re.sub(allowed, "", text, flags=re.DOTALL)
+        assert re.findall(r".*(?:async|await|Async).*", text) == [], path

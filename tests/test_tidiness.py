@@ -33,8 +33,14 @@ NAMES: dict[str, dict[str, str]] = {
 }
 
 
+# What tools leave behind in a project that they have worked on.
+LEFT = {".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__", "uv.lock"}
+
+
 def files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    """Return the rendered files, without what tools have left there."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in found if not LEFT & set(path.relative_to(folder).parts)]
 
 
 # All variants with the default names, and two opposite ones with all the others.

@@ -1,10 +1,11 @@
+import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, exc, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from my_service.db import DatabaseManager
+from my_service.db import DatabaseManager, Failure, failure_of
 from my_service.db.engine import make_engine
 
 from ..concurrency import together
@@ -84,6 +85,30 @@ def test_transactions_that_read_and_then_write_queue(tables: DatabaseManager) ->
         session.add(Page(path="/"))
     together(visit, range(200), workers=20)
     assert visits(tables) == 200
+
+
+def test_who_waits_in_vain_for_another_writer_fails_and_leaves_no_lock(
+    tables: DatabaseManager,
+) -> None:
+    def write(manager: DatabaseManager) -> None:
+        with manager.Session.begin() as session:
+            Page.get_or_create(session, path="/")
+
+    url = tables.engine.url
+    engine_args = {"busy_timeout": 0.1}
+    with DatabaseManager(url, MIGRATIONS, engine_args=engine_args) as manager:
+        with manager.Session() as session:
+            session.execute(select(Page.id))
+            with pytest.raises(exc.OperationalError) as within:
+                write(manager)
+        other_process = sqlite3.connect(url.database or "")
+        other_process.execute("BEGIN IMMEDIATE")
+        with pytest.raises(exc.OperationalError) as without:
+            write(manager)
+        other_process.close()
+        assert failure_of(within.value) is Failure.TIMEOUT
+        assert failure_of(without.value) is Failure.TIMEOUT
+        write(manager)
 
 
 def test_autocommit_needs_no_commit(tables: DatabaseManager) -> None:

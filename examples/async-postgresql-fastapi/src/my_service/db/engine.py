@@ -1,14 +1,14 @@
-"""How a connection is opened: engine options, SQLite's settings, and errors that tell the cure."""
+"""How a connection is opened: engine options, and errors that tell the cure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, Dialect, event
+from sqlalchemy import URL, AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from . import libpq
+from . import libpq, sqlite
 from .errors import ConnectionFailed, Failure, failure_of_connecting
 from .urls import driver_url
 
@@ -65,8 +65,8 @@ def make_engine(url: str | URL, engine_args: Mapping[str, Any] | None = None) ->
         return _connect(dialect, args, options, ours)
 
     if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-        event.listen(engine.sync_engine, "before_cursor_execute", _refuse_nul)
+        sqlite.Transactions(engine.sync_engine, ours["busy_timeout"])
+        event.listen(engine.sync_engine, "before_cursor_execute", sqlite.refuse_nul)
     return engine
 
 
@@ -93,7 +93,7 @@ def _connect(
             return libpq.connect(dialect, options)
         connection = dialect.connect(*args, **options)
         if dialect.name == "sqlite":
-            _configure_sqlite(connection, ours)
+            sqlite.configure(connection, busy_timeout=ours["busy_timeout"], wal=ours["wal"])
     # TypeError is how drivers refuse a parameter that they do not know.
     except (dialect.loaded_dbapi.Error, OSError, TypeError) as error:
         failure = failure_of_connecting(error)
@@ -131,49 +131,3 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         message = f"cannot connect: there is no folder {folder}; create it"
         raise ConnectionFailed(message, Failure.UNREACHABLE)
-
-
-def _configure_sqlite(connection: Any, ours: dict[str, Any]) -> None:
-    try:
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={ours['busy_timeout'] * 1000:.0f}")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        if ours["wal"]:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
-    except Exception:
-        connection.close()
-        raise
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # The driver would begin at the first write only: DDL and savepoints would be left outside, and
-    # a transaction that reads before fails if another wrote in between. Taking the write lock at
-    # the beginning makes writers queue. Readers may pass sqlite_begin="DEFERRED".
-    mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    # The driver's own level is None under AUTOCOMMIT.
-    if getattr(connection.connection.dbapi_connection, "isolation_level", "") is not None:
-        connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-def _refuse_nul(
-    connection: Connection,
-    cursor: Any,
-    statement: str,
-    parameters: Any,
-    context: Any,
-    executemany: bool,
-) -> None:
-    # SQLite would store it, and show the text only up to there. PostgreSQL refuses it by itself.
-    for text in _texts(parameters):
-        if "\0" in text:
-            raise ValueError(f"a text may not contain NUL characters: {text!r}")
-
-
-def _texts(parameters: Any) -> Iterator[str]:
-    if isinstance(parameters, str):
-        yield parameters
-    elif isinstance(parameters, list | tuple):
-        for value in parameters:
-            yield from _texts(value)

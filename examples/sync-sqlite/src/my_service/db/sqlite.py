@@ -1,0 +1,88 @@
+"""What SQLite needs: foreign keys, real transactions, and writers that take turns."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine, event
+
+
+def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
+    """Set up a connection that has just been opened; `busy_timeout` is in seconds."""
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={busy_timeout * 1000:.0f}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        if wal:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+    except Exception:
+        connection.close()
+        raise
+
+
+class Transactions:
+    """Begins the transactions of an engine, which the driver would do at the first write only.
+
+    DDL and savepoints would be left outside, and a transaction that reads before it writes fails
+    if another has written in between. Taking the write lock at the beginning makes writers wait.
+    Readers may pass the execution option sqlite_begin="DEFERRED".
+
+    SQLite lets those who wait ask again at fixed times: many that began together would go on asking
+    together. So the writers of this process wait for each other here, and SQLite is asked by one.
+    """
+
+    def __init__(self, engine: Engine, busy_timeout: float) -> None:
+        self.busy_timeout = busy_timeout
+        self.lock = threading.Lock()
+        self.held: WeakKeyDictionary[Connection, threading.Lock] = WeakKeyDictionary()
+        event.listen(engine, "begin", self.begin)
+        event.listen(engine, "commit", self.end)
+        event.listen(engine, "rollback", self.end)
+
+    def begin(self, connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        # The driver's own level is None under AUTOCOMMIT.
+        if getattr(connection.connection.dbapi_connection, "isolation_level", "") is None:
+            return
+        if mode == "IMMEDIATE":
+            self.wait_for_turn(connection)
+        try:
+            connection.exec_driver_sql(f"BEGIN {mode}")
+        except BaseException:
+            self.end(connection)
+            raise
+
+    def wait_for_turn(self, connection: Connection) -> None:
+        # If it takes too long, SQLite will say that the database is locked.
+        if self.lock.acquire(timeout=self.busy_timeout):
+            self.held[connection] = self.lock
+
+    def end(self, connection: Connection) -> None:
+        lock = self.held.pop(connection, None)
+        if lock:
+            lock.release()
+
+
+def refuse_nul(
+    connection: Connection,
+    cursor: Any,
+    statement: str,
+    parameters: Any,
+    context: Any,
+    executemany: bool,
+) -> None:
+    """Raise ValueError for NUL in a text, which SQLite would store, and PostgreSQL refuses."""
+    for text in _texts(parameters):
+        if "\0" in text:
+            raise ValueError(f"a text may not contain NUL characters: {text!r}")
+
+
+def _texts(parameters: Any) -> Iterator[str]:
+    if isinstance(parameters, str):
+        yield parameters
+    elif isinstance(parameters, list | tuple):
+        for value in parameters:
+            yield from _texts(value)
