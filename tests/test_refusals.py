@@ -1,7 +1,6 @@
 """What keeps us from connecting has the same name on every driver, and no password is shown."""
 
 import os
-import pwd
 import re
 import tempfile
 import traceback
@@ -72,6 +71,8 @@ def unprivileged() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
+    import pwd
+
     os.seteuid(pwd.getpwnam("nobody").pw_uid)
     try:
         yield
