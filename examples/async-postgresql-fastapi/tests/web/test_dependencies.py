@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
@@ -55,6 +57,18 @@ def test_a_commit_that_fails_is_not_answered_with_success(app: FastAPI) -> None:
 
     with TestClient(app) as client:
         assert client.post("/late").status_code == 409
+
+
+def test_more_requests_than_connections_are_all_answered(app: FastAPI) -> None:
+    with TestClient(app) as client, ThreadPoolExecutor(80) as executor:
+        client.post("/users", json={"name": "ada"})
+
+        def request(number: int) -> int:
+            if number % 4:
+                return client.get("/users/1").status_code
+            return client.put("/users/1", json={"name": f"ada {number}"}).status_code
+
+        assert set(executor.map(request, range(240))) == {200}
 
 
 def test_one_manager_serves_all_requests(app: FastAPI) -> None:

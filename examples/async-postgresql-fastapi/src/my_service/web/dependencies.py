@@ -33,5 +33,12 @@ async def gen_db_session(manager: DatabaseManagerDependency) -> AsyncIterator[As
         yield session
 
 
+# As many as the pool has connections by default. More requests would not be served any faster, but
+# they would wait where waiting has a time limit, and in the way of those that are being served.
+CONCURRENCY = 15
+
 # With this scope the commit comes before the response: a 2xx means that it succeeded.
-DatabaseSession = Annotated[AsyncSession, Depends(gen_db_session, scope="function")]
+DatabaseSession = Annotated[
+    AsyncSession,
+    Depends(gen_db_session, scope="function", max_concurrency=CONCURRENCY),
+]
