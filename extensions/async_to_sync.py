@@ -50,7 +50,7 @@ LINE_LENGTH = 100
 
 @dataclass
 class Token:
-    """A token, with the white space that stands before it."""
+    """A token, with the white space before it."""
 
     space: str
     type: int
@@ -58,12 +58,9 @@ class Token:
 
 
 def to_sync(source: str) -> str:
-    """Return the blocking form of the asyncio code in `source`.
-
-    Raises SyntaxError when `source` is not valid Python.
-    """
+    """Return the blocking form of asyncio code. Raises SyntaxError for what is not Python."""
     tokens = _tokens(_rewrite_imports(source))
-    for rule in (_run_sync, _wrappers, _decorators, _words):
+    for rule in (_run_sync, _wrappers, _words):
         tokens = rule(tokens)
     return "".join(item.space + item.text for item in tokens)
 
@@ -78,9 +75,8 @@ def _tokens(source: str) -> list[Token]:
             continue
         between = [*lines[row - 1 : start_row - 1], lines[start_row - 1][:start_column]]
         between[0] = between[0][column:]
-        text = item.string if item.type != token.DEDENT else ""
         space = "".join(between) if (start_row, start_column) >= (row, column) else ""
-        tokens.append(Token(space, item.type, text))
+        tokens.append(Token(space, item.type, item.string if item.type != token.DEDENT else ""))
         row, column = end_row, end_column
         if item.type in (token.NEWLINE, tokenize.NL):
             row, column = end_row + 1, 0
@@ -88,17 +84,15 @@ def _tokens(source: str) -> list[Token]:
 
 
 def _texts(tokens: list[Token], start: int, count: int) -> list[str]:
-    return [item.text for item in tokens[start : start + count]]
+    return [item.text for item in tokens[start : start + count]] + [""] * count
 
 
 def _closing(tokens: list[Token], opening: int) -> int:
     """Return the index of the bracket that closes the one at `opening`."""
     depth = 0
     for index in range(opening, len(tokens)):
-        if tokens[index].type == token.OP and tokens[index].text in "([{":
-            depth += 1
-        elif tokens[index].type == token.OP and tokens[index].text in ")]}":
-            depth -= 1
+        if tokens[index].type == token.OP:
+            depth += (tokens[index].text in "([{") - (tokens[index].text in ")]}")
             if not depth:
                 return index
     raise SyntaxError("a bracket is never closed")
@@ -109,7 +103,7 @@ def _run_sync(tokens: list[Token]) -> list[Token]:
     result = list(tokens)
     index = 0
     while index < len(result):
-        if _texts(result, index, 3) == [".", "run_sync", "("]:
+        if _texts(result, index, 3)[:3] == [".", "run_sync", "("]:
             start = index - 1
             while result[start - 1].text == ".":
                 start -= 2
@@ -121,24 +115,20 @@ def _run_sync(tokens: list[Token]) -> list[Token]:
                 end += 1
             if end == first or result[end].text not in (",", ")"):
                 raise SyntaxError("the first argument of run_sync has to be a name")
-            receiver, work, between = (
-                result[start:index],
-                result[first:end],
-                result[index + 2 : first],
-            )
+            receiver, work = result[start:index], result[first:end]
             work[0].space, receiver[0].space = receiver[0].space, work[0].space
-            result[start:end] = [*work, *between, *receiver]
+            result[start:end] = [*work, *result[index + 2 : first], *receiver]
             index = start
         index += 1
     return result
 
 
 def _wrappers(tokens: list[Token]) -> list[Token]:
-    """`asyncio.run(x)` -> `x`, `Awaitable[T]` -> `T`, `engine.sync_engine` -> `engine`."""
+    """Unwrap `asyncio.run(x)` and `Awaitable[T]`; drop attributes, base classes and decorators."""
     result = list(tokens)
     index = 0
     while index < len(result):
-        module, dot, name, bracket = (_texts(result, index, 4) + [""] * 4)[:4]
+        module, dot, name, bracket = _texts(result, index, 4)[:4]
         if dot == "." and bracket == "(" and (module, name) in UNWRAPPED_CALLS:
             opening = index + 3
         elif module in UNWRAPPED_TYPES and dot == "[":
@@ -150,24 +140,13 @@ def _wrappers(tokens: list[Token]) -> list[Token]:
             inside = result[opening + 1 : closing]
             inside[0].space = result[index].space
             result[index : closing + 1] = inside
+        elif module == "@" and dot in DROPPED_DECORATORS and name == "\n":
+            del result[index : index + 3]
         elif module == "." and dot in DROPPED_ATTRIBUTES:
             del result[index : index + 2]
         elif module in DROPPED_BASES and dot == ",":
             result[index + 2].space = result[index].space
             del result[index : index + 2]
-        else:
-            index += 1
-    return result
-
-
-def _decorators(tokens: list[Token]) -> list[Token]:
-    """Drop the lines of decorators that only the async form needs."""
-    result = list(tokens)
-    index = 0
-    while index < len(result):
-        at, name, end = (_texts(result, index, 3) + [""] * 3)[:3]
-        if at == "@" and name in DROPPED_DECORATORS and end == "\n":
-            del result[index : index + 3]
         else:
             index += 1
     return result
@@ -206,11 +185,10 @@ def _rewrite_imports(source: str) -> str:
             last = node.end_lineno or node.lineno
     for block in reversed(blocks):
         if any(old in IMPORTS or old[1] in NAMES for node in block for old in _names(node)):
-            start, end = block[0].lineno - 1, block[-1].end_lineno or 0
-            text = _block(block, source)
+            end, text = block[-1].end_lineno or 0, _block(block, source)
             if not text and end < len(lines) and not lines[end].strip():
                 end += 1
-            lines[start:end] = [text]
+            lines[block[0].lineno - 1 : end] = [text]
     return "".join(lines)
 
 
@@ -253,10 +231,9 @@ def _block(nodes: list[ast.Import | ast.ImportFrom], source: str) -> str:
     return text
 
 
-def _member_order(name: str) -> tuple[int, str]:
-    if name.isupper() and len(name) > 1:
-        return 0, name
-    return (1 if name[:1].isupper() else 2), name
+def _member_order(name: str) -> tuple[bool, bool, str]:
+    """Sort constants first, then classes, then the others."""
+    return not (name.isupper() and len(name) > 1), not name[:1].isupper(), name
 
 
 def for_io(source: str, style: str) -> str:

@@ -158,3 +158,9 @@ def test_a_name_that_a_renderer_could_take_for_code_stays_text(render: Render) -
 def test_nothing_is_executed_by_rendering() -> None:
     questions = yaml.safe_load((ROOT / "copier.yml").read_text())
     assert not {"_tasks", "_migrations"} & questions.keys()
+
+
+def test_no_file_of_ours_is_too_long_to_be_read() -> None:
+    for folder in ("benchmarks", "extensions", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= 250, path
