@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import text
+from sqlalchemy import URL, text
 
 from my_service.db import (
     DatabaseManager,
@@ -14,6 +14,7 @@ from my_service.db import (
 
 from ..concurrency import together
 from ..conftest import MIGRATIONS
+from ..databases import new_database
 from .models import TableBase
 
 
@@ -117,6 +118,17 @@ def test_concurrent_syncs_apply_each_migration_once(
 
     together(sync, range(8))
     assert empty_manager.get_status() is DatabaseStatus.UP_TO_DATE
+
+
+def test_several_databases_may_be_migrated_at_once(server: URL) -> None:
+    def sync(url: URL) -> SyncResult:
+        with DatabaseManager(url, MIGRATIONS) as manager:
+            return manager.sync()
+
+    with new_database(server) as one, new_database(server) as other:
+        results = together(sync, [one, other] * 4)
+    for of_one_database in (results[::2], results[1::2]):
+        assert SyncResult.CREATED in of_one_database
 
 
 def test_the_migrations_may_be_in_a_folder_with_any_name(
