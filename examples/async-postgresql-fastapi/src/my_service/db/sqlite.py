@@ -1,12 +1,15 @@
 """What SQLite needs: foreign keys, real transactions, and writers that take turns."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.util import await_only
+
+from .errors import Failure, failure_of
 
 
 def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
@@ -16,12 +19,24 @@ def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
         cursor.execute(f"PRAGMA busy_timeout={busy_timeout * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys=ON")
         if wal:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _use_wal(cursor, time.monotonic() + busy_timeout)
             cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
     except Exception:
         connection.close()
         raise
+
+
+def _use_wal(cursor: Any, deadline: float) -> None:
+    # SQLite does not wait, as it does elsewhere, while another process changes the mode of a new file.
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except Exception as error:
+            if failure_of(error) is not Failure.TIMEOUT or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 class Transactions:
