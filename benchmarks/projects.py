@@ -14,7 +14,6 @@ import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from copier import run_copy
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from extensions.async_to_sync import AsyncToSync
+from tests.layers import load
 from tests.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -83,12 +83,7 @@ def rendered_projects() -> Iterator[Projects]:
                     unsafe=True,
                     quiet=True,
                 )
-        path = folder / "sync-postgresql/tests/postgres.py"
-        spec = spec_from_file_location("postgres", path)
-        if not spec or not spec.loader:
-            raise ImportError(path)
-        postgres = module_from_spec(spec)
-        spec.loader.exec_module(postgres)
+        postgres = load(folder / "sync-postgresql/tests/postgres.py", "postgres")
         with postgres.postgres_server() as server:
             yield Projects(folder, server)
 

@@ -3,7 +3,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +143,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 @pytest.fixture(scope="session")
 def postgres(rendered: dict[str, Path]) -> Iterator[str]:
     """The URL of a server, started by the very code that the rendered projects carry."""
-    path = rendered["sync-postgresql"] / "tests" / "postgres.py"
-    spec = spec_from_file_location("postgres", path)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres")
     with module.postgres_server() as url:
         yield url
 
