@@ -54,7 +54,10 @@ def is_changed(context: Context, path: str, template: str) -> bool:
 
 @pass_context
 def left_to_do(context: Context, previous: dict[str, str]) -> dict[str, list[str]]:
-    """Return what the owner has to change by hand because answers have changed, and where."""
+    """Return what the owner has to change by hand because answers have changed, and where.
+
+    The folders of the layer, called db, are the template's and left out.
+    """
     patterns = {}
     if previous.get("io") == "async" and context["io"] == "sync":
         patterns["Code that still says await"] = ASYNC
@@ -65,12 +68,14 @@ def left_to_do(context: Context, previous: dict[str, str]) -> dict[str, list[str
     folder = Path(context["_copier_conf"]["dst_path"])
     tasks: dict[str, list[str]] = {}
     for path in sorted([*folder.glob("src/**/*.py"), *folder.glob("tests/**/*.py")]):
+        if "db" in path.relative_to(folder).parts:
+            continue
         code = path.read_text(encoding="utf-8", errors="replace").splitlines()
         for task, pattern in patterns.items():
             lines = [str(n) for n, line in enumerate(code, 1) if pattern.search(line)]
             if lines:
                 place = path.relative_to(folder).as_posix()
-                tasks.setdefault(task, []).append(f"{place}, line {', '.join(lines)}")
+                tasks.setdefault(task, []).append(f"{place}:{', '.join(lines)}")
     return tasks
 
 

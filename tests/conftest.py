@@ -11,6 +11,7 @@ import pytest
 from pytest_copier.plugin import CopierFixture
 
 from .layers import POSTGRESQL, SQLITE, Driver, load
+from .releases import Template, build_template
 from .tls import Certificates, Server, gate, server_with_tls
 from .variants import VARIANTS
 
@@ -26,6 +27,10 @@ def clean_environment(sessionpatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("DATABASE__", "PYTEST_", "COV_", "PG")):
             sessionpatch.delenv(name)
+    # For the commits in projects, on a machine where nobody has told git a name.
+    for role in ("AUTHOR", "COMMITTER"):
+        sessionpatch.setenv(f"GIT_{role}_NAME", "Ada")
+        sessionpatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +115,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """A repository with every released version of the template, and what is in the working tree."""
+    return build_template(tmp_path_factory.mktemp("template") / "template")
+
+
 class Tools:
     """Runs commands in rendered projects, all in one environment that is made to fit exactly."""
 
@@ -149,13 +160,19 @@ def postgres(rendered: dict[str, Path]) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, variant: str, tmp_path: Path) -> Iterator[str]:
-    if "sqlite" in variant:
-        yield f"sqlite:///{tmp_path}/service.db"
-        return
-    server: str = request.getfixturevalue("postgres")
-    name = re.sub(r"\W", "_", variant)
-    with psycopg.connect(server, autocommit=True) as connection:
+def postgres_url(postgres: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database on the server."""
+    name = re.sub(r"\W", "_", tmp_path.name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-        yield f"{server.rsplit('/', 1)[0]}/{name}"
+        yield f"{postgres.rsplit('/', 1)[0]}/{name}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, variant: str, tmp_path: Path) -> str:
+    """The URL of an empty database of the variant's kind."""
+    if "sqlite" in variant:
+        return f"sqlite:///{tmp_path}/service.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url

@@ -50,11 +50,6 @@ def test_downgrade_says_first_what_it_will_undo() -> None:
     assert run("db", "downgrade", "base") == ""
 
 
-def test_upgrade_prints_sql_on_request() -> None:
-    assert "INSERT INTO alembic_version" in run("db", "upgrade", "--sql")
-    assert "empty" in run("db", "status", exit_code=3)
-
-
 def test_check_passes_where_the_migrations_make_what_the_models_say() -> None:
     run("db", "sync")
     run("db", "check")
@@ -80,3 +75,8 @@ def test_an_unusable_url_ends_with_a_message(monkeypatch: pytest.MonkeyPatch) ->
     output = run("db", "status", exit_code=1)
     assert output.startswith("Error: no database 'nosuchdb' is known; use one of: ")
     assert "secret" not in output
+
+
+def test_upgrade_prints_sql_on_request() -> None:
+    assert "INSERT INTO alembic_version" in run("db", "upgrade", "--sql")
+    assert "empty" in run("db", "status", exit_code=3)

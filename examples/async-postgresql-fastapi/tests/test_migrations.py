@@ -67,10 +67,6 @@ async def test_the_alembic_command_migrates_the_configured_database(
     assert await empty_manager.get_current_revision() is None
 
 
-def test_the_alembic_command_prints_sql(empty_url: URL) -> None:
-    assert "INSERT INTO alembic_version" in alembic(empty_url, "upgrade", "head", "--sql").stdout
-
-
 async def test_logging_stays_as_the_application_set_it_up(
     empty_manager: AsyncDatabaseManager,
 ) -> None:
@@ -79,6 +75,10 @@ async def test_logging_stays_as_the_application_set_it_up(
     await empty_manager.upgrade()
     assert not logger.disabled
     assert logging.getLogger().handlers == handlers
+
+
+def test_the_alembic_command_prints_sql(empty_url: URL) -> None:
+    assert "INSERT INTO alembic_version" in alembic(empty_url, "upgrade", "head", "--sql").stdout
 
 
 async def test_each_tenant_may_have_a_schema_of_its_own(

@@ -50,11 +50,6 @@ def test_downgrade_says_first_what_it_will_undo() -> None:
     assert run("db", "downgrade", "base") == ""
 
 
-def test_upgrade_prints_sql_on_request() -> None:
-    assert "INSERT INTO alembic_version" in run("db", "upgrade", "--sql")
-    assert "empty" in run("db", "status", exit_code=3)
-
-
 def test_check_passes_where_the_migrations_make_what_the_models_say() -> None:
     run("db", "sync")
     run("db", "check")

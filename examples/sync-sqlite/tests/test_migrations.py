@@ -65,10 +65,6 @@ def test_the_alembic_command_migrates_the_configured_database(
     assert empty_manager.get_current_revision() is None
 
 
-def test_the_alembic_command_prints_sql(empty_url: URL) -> None:
-    assert "INSERT INTO alembic_version" in alembic(empty_url, "upgrade", "head", "--sql").stdout
-
-
 def test_logging_stays_as_the_application_set_it_up(
     empty_manager: DatabaseManager,
 ) -> None:

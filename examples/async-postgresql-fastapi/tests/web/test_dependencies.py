@@ -6,67 +6,78 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 
 from my_service.db import AsyncDatabaseManager
-from my_service.models import User
 from my_service.web.dependencies import (
     DatabaseSession,
     make_db_session,
 )
 
+from ..db.models import Page
 
-async def names(manager: AsyncDatabaseManager) -> list[str]:
+
+async def paths(manager: AsyncDatabaseManager) -> list[str]:
     async with manager.Session() as session:
-        found = await session.scalars(select(User.name))
+        found = await session.scalars(select(Page.path))
         return list(found)
 
 
-async def test_a_session_is_committed_at_the_end(manager: AsyncDatabaseManager) -> None:
-    async with make_db_session(manager) as session:
-        session.add(User(name="ada"))
-    assert await names(manager) == ["ada"]
+async def test_a_session_is_committed_at_the_end(pages: AsyncDatabaseManager) -> None:
+    async with make_db_session(pages) as session:
+        session.add(Page(path="/"))
+    assert await paths(pages) == ["/"]
 
 
-async def test_a_session_is_rolled_back_on_any_error(manager: AsyncDatabaseManager) -> None:
+async def test_a_session_is_rolled_back_on_any_error(pages: AsyncDatabaseManager) -> None:
     async def fail() -> None:
-        async with make_db_session(manager) as session:
-            session.add(User(name="ada"))
+        async with make_db_session(pages) as session:
+            session.add(Page(path="/"))
             await session.flush()
             raise KeyError
 
     with pytest.raises(KeyError):
         await fail()
-    assert await names(manager) == []
+    assert await paths(pages) == []
 
 
-def test_an_http_error_rolls_back_too(app: FastAPI) -> None:
+async def test_an_http_error_rolls_back_too(app: FastAPI, pages: AsyncDatabaseManager) -> None:
     @app.post("/broken")
     async def broken(session: DatabaseSession) -> None:
-        session.add(User(name="ada"))
+        session.add(Page(path="/"))
         await session.flush()
         raise HTTPException(400)
 
     with TestClient(app) as client:
         assert client.post("/broken").status_code == 400
-        assert client.get("/users").json() == []
+    assert await paths(pages) == []
 
 
+@pytest.mark.usefixtures("pages")
 def test_a_commit_that_fails_is_not_answered_with_success(app: FastAPI) -> None:
     @app.post("/late")
     async def late(session: DatabaseSession) -> dict[str, str]:
-        session.add_all([User(name="ada"), User(name="ada")])
+        session.add_all([Page(path="/"), Page(path="/")])
         return {"status": "saved"}
 
     with TestClient(app) as client:
         assert client.post("/late").status_code == 409
 
 
+@pytest.mark.usefixtures("pages")
 def test_more_requests_than_connections_are_all_answered(app: FastAPI) -> None:
+    @app.get("/page")
+    async def read(session: DatabaseSession) -> int | None:
+        page = await session.scalar(select(Page))
+        return page and page.visits
+
+    @app.put("/page/{visits}")
+    async def write(visits: int, session: DatabaseSession) -> None:
+        await Page.update_or_create(session, {"visits": visits}, path="/")
+
     with TestClient(app) as client, ThreadPoolExecutor(80) as executor:
-        client.post("/users", json={"name": "ada"})
 
         def request(number: int) -> int:
             if number % 4:
-                return client.get("/users/1").status_code
-            return client.put("/users/1", json={"name": f"ada {number}"}).status_code
+                return client.get("/page").status_code
+            return client.put(f"/page/{number}").status_code
 
         assert set(executor.map(request, range(240))) == {200}
 

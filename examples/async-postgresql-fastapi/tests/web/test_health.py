@@ -1,5 +1,7 @@
 from fastapi.testclient import TestClient
-from sqlalchemy import URL
+from sqlalchemy import URL, text
+
+from my_service.web.dependencies import DatabaseSession
 
 from .conftest import app_for
 
@@ -19,10 +21,16 @@ def test_an_empty_database_is_not_ready(empty_url: URL) -> None:
 
 def test_a_database_that_does_not_answer_is_not_ready(server: URL) -> None:
     nowhere = server.set(port=1)
-    with TestClient(app_for(nowhere)) as client:
+    app = app_for(nowhere)
+
+    @app.get("/work")
+    async def work(session: DatabaseSession) -> None:
+        await session.execute(text("SELECT 1"))
+
+    with TestClient(app) as client:
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()) == (503, {"status": "unreachable"})
         assert client.get("/livez").status_code == 200
-        users = client.get("/users")
-        assert users.status_code == 503
-        assert users.headers["Retry-After"] == "1"
+        answer = client.get("/work")
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "1"

@@ -2,20 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypedDict
 
 from fastapi import FastAPI
 
 from ..config import Settings, get_settings
 from ..database import manager_from_config
-from ..db import AsyncDatabaseManager
 from . import errors, health, users
-
-
-class State(TypedDict):
-    """What every request finds in `request.state`."""
-
-    db: AsyncDatabaseManager
+from .dependencies import State
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -2,12 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db import AsyncDatabaseManager
+
+
+class State(TypedDict):
+    """What every request finds in `request.state`."""
+
+    db: AsyncDatabaseManager
 
 
 async def gen_db_manager(request: Request) -> AsyncDatabaseManager:

@@ -1,0 +1,146 @@
+"""An answer can be changed later: a project moves from any variant to any other."""
+
+import shutil
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from .conftest import Tools
+from .owner import DELETED, edit
+from .releases import Template, contents, git, update
+from .variants import VARIANTS
+
+pytestmark = pytest.mark.slow
+
+TRANSITIONS = list(permutations(VARIANTS, 2))
+# Those that change one answer; the others are made of these.
+STEPS = [
+    (old, new)
+    for old, new in TRANSITIONS
+    if sum(VARIANTS[old][name] != VARIANTS[new][name] for name in VARIANTS[old]) == 1
+]
+Move = Callable[[str, str], Path]
+
+
+@pytest.fixture(scope="module")
+def untouched(template: Template, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("untouched")
+    return {name: template.copy(folder / name, **answers) for name, answers in VARIANTS.items()}
+
+
+@pytest.fixture(scope="module")
+def edited(untouched: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("edited")
+    for name, project in untouched.items():
+        edit(Path(shutil.copytree(project, folder / name)))
+    return {name: folder / name for name in untouched}
+
+
+@pytest.fixture
+def move(edited: dict[str, Path], tmp_path: Path) -> Move:
+    """Move a project that its owner has changed from a variant to another."""
+
+    def move(old: str, new: str) -> Path:
+        project = Path(shutil.copytree(edited[old], tmp_path / "service"))
+        update(project, None, **VARIANTS[new])
+        return project
+
+    return move
+
+
+@pytest.mark.parametrize(("old", "new"), TRANSITIONS)
+def test_a_project_that_nobody_has_changed_becomes_the_other_variant(
+    old: str,
+    new: str,
+    untouched: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Path(shutil.copytree(untouched[old], tmp_path / "service"))
+    update(project, None, **VARIANTS[new])
+    assert contents(project) == contents(untouched[new])
+    told = capsys.readouterr().err
+    assert "for you to change" not in told
+    other_database = VARIANTS[old]["database"] != VARIANTS[new]["database"]
+    assert ("runs on another database now" in told) is other_database
+
+
+@pytest.mark.parametrize(("old", "new"), STEPS)
+def test_what_the_owner_has_written_survives_another_answer(
+    old: str, new: str, untouched: dict[str, Path], edited: dict[str, Path], move: Move
+) -> None:
+    rendered, before = contents(untouched[old]), contents(edited[old])
+    project = move(old, new)
+    after = contents(project)
+    assert not list(project.rglob("*.rej"))
+    assert not set(DELETED) & after.keys()
+    for path, content in before.items():
+        gone = path == "src/my_service/web/app.py" and not VARIANTS[new]["fastapi"]
+        if path not in rendered:
+            assert after[path] == content
+        elif content != rendered[path] and not gone:
+            theirs = set(content.splitlines()) - set(rendered[path].splitlines())
+            assert theirs <= set(after[path].splitlines()), path
+    conflicts = git(project, "diff", "--name-only", "--diff-filter=U").split()
+    # The lines that FastAPI takes away are the neighbours of those that the owner has deleted.
+    switched = VARIANTS[old]["fastapi"] != VARIANTS[new]["fastapi"]
+    assert conflicts == (["src/my_service/cli/__init__.py"] if switched else [])
+
+
+def test_code_that_still_says_await_is_pointed_at(
+    move: Move, capsys: pytest.CaptureFixture[str]
+) -> None:
+    move("async-sqlite-fastapi", "sync-sqlite-fastapi")
+    told = capsys.readouterr().err
+    assert (
+        "Code that still says await, for you to change:\n\n"
+        "  src/my_service/orders.py:4, 9, 11\n"
+        "  src/my_service/web/orders.py:14\n\n"
+    ) in told
+
+
+def test_code_that_does_not_say_await_yet_is_pointed_at(
+    move: Move, capsys: pytest.CaptureFixture[str]
+) -> None:
+    move("sync-sqlite-fastapi", "async-sqlite-fastapi")
+    told = capsys.readouterr().err
+    assert (
+        "Code that does not say await yet, for you to change:\n\n"
+        "  src/my_service/orders.py:4, 11\n\n"
+    ) in told
+
+
+def test_an_api_that_the_owner_has_changed_stays_when_fastapi_goes(
+    move: Move, untouched: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = move("async-sqlite-fastapi", "async-sqlite")
+    assert 'prefix="/people"' in (project / "src/my_service/web/users.py").read_text()
+    left = {path.name for path in (project / "src/my_service/web").iterdir()}
+    assert left == {"orders.py", "users.py"}
+    assert {path.name for path in (project / "tests/web").iterdir()} == {"test_users.py"}
+    told = capsys.readouterr().err
+    assert "  src/my_service/web/users.py:7\n" in told
+    assert "`git restore FILE`" in told
+    recorded = (project / ".copier-answers.yml").read_text()
+    assert recorded == (untouched["async-sqlite"] / ".copier-answers.yml").read_text()
+
+
+def test_an_api_that_has_been_kept_is_the_owners_alone(move: Move) -> None:
+    project = move("async-sqlite-fastapi", "async-sqlite")
+    git(project, "checkout", "--ours", "src/my_service/cli/__init__.py")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message=Move")
+    before = contents(project)
+    update(project)
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize("io", ["async", "sync"])
+def test_migrations_that_were_written_on_sqlite_run_on_postgresql(
+    io: str, move: Move, tools: Tools, postgres_url: str
+) -> None:
+    project = move(f"{io}-sqlite-fastapi", f"{io}-postgresql-fastapi")
+    for command in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
+        tools.run(project, "alembic", *command, DATABASE_URL=postgres_url)
