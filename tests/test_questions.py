@@ -20,32 +20,10 @@ QUESTIONS: dict[str, Any] = {
 ASKED = {name: question for name, question in QUESTIONS.items() if question.get("when", True)}
 
 
-def test_the_questions_are_those_that_users_rely_on() -> None:
-    assert {name: question["type"] for name, question in ASKED.items()} == {
-        "project_name": "str",
-        "distribution_name": "str",
-        "package_name": "str",
-        "description": "str",
-        "author_name": "str",
-        "author_email": "str",
-        "io": "str",
-        "database": "str",
-        "fastapi": "bool",
-    }
-    assert sorted(ASKED["io"]["choices"].values()) == ["async", "sync"]
-    assert sorted(ASKED["database"]["choices"].values()) == ["postgresql", "sqlite"]
-
-
 def test_every_question_has_a_default_and_says_what_it_is_for() -> None:
     for name, question in ASKED.items():
         assert "default" in question, name
         assert question["help"].endswith(("?", ")")), name
-
-
-def test_the_answers_file_records_the_answers_and_nothing_derived(render: Render) -> None:
-    recorded = yaml.safe_load((render() / ".copier-answers.yml").read_text())
-    assert recorded.keys() - {"_commit", "_src_path"} == ASKED.keys()
-    assert (recorded["io"], recorded["database"], recorded["fastapi"]) == ("async", "sqlite", True)
 
 
 @pytest.mark.parametrize(

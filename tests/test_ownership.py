@@ -1,0 +1,173 @@
+"""What an owner keeps is never overwritten, resurrected or deleted, whatever the template does."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from copier.errors import UserMessageError
+from pathspec import GitIgnoreSpec
+
+from .releases import NEXT, Template, commit_all, contents, git, releases, update
+from .variants import VARIANTS
+
+pytestmark = pytest.mark.slow
+
+# The README of a project says so in its table.
+OWNED = GitIgnoreSpec.from_lines(
+    [
+        "/README.md",
+        "/src/*/models.py",
+        "/src/*/migrations/versions/",
+        "/src/*/cli/__init__.py",
+        "/src/*/cli/users.py",
+        "/src/*/web/users.py",
+        "/tests/test_cli_users.py",
+        "/tests/web/test_users.py",
+    ]
+)
+LATER = "1000.0.0"
+
+
+def rendered(template: Template, folder: Path, version: str, variant: str) -> dict[str, bytes]:
+    return contents(template.copy(folder / version, version, **VARIANTS[variant]))
+
+
+def owned(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {path: content for path, content in files.items() if OWNED.match_file(path)}
+
+
+def lost(template: Template, folder: Path, old: str, new: str, variant: str) -> set[str]:
+    """Return the files that an update from a version to another would take away."""
+    before = rendered(template, folder, old, variant)
+    project = template.copy(folder / "lost", old, **VARIANTS[variant])
+    update(project, new)
+    return before.keys() - contents(project).keys()
+
+
+@pytest.mark.parametrize("version", releases())
+def test_a_release_leaves_alone_what_owners_keep(
+    version: str, variant: str, template: Template, tmp_path: Path
+) -> None:
+    """Within a major version: a merge would be the best that an owner could get."""
+    if version.split(".")[0] != list(releases())[-1].split(".")[0]:
+        return
+    old = owned(rendered(template, tmp_path, version, variant))
+    assert len(old) >= 5
+    assert owned(rendered(template, tmp_path, NEXT, variant)) == old
+
+
+@pytest.mark.parametrize("version", releases())
+def test_no_release_takes_a_file_away(
+    version: str, variant: str, template: Template, tmp_path: Path
+) -> None:
+    assert lost(template, tmp_path, version, NEXT, variant) == set()
+
+
+def test_a_table_in_the_projects_readme_names_what_owners_keep(
+    template: Template, tmp_path: Path
+) -> None:
+    project = template.copy(tmp_path / "service")
+    rows = (project / "README.md").read_text().split("| Kept by |")[1].split("\n\n")[0]
+    yours = [row for row in rows.splitlines() if row.endswith("| you |")]
+    for name in ("models.py", "migrations/versions/", "cli/__init__.py", "cli/users.py"):
+        assert any(f"`{name}`" in row for row in yours)
+    assert any("README, tests of the example" in row for row in yours)
+
+
+@pytest.fixture
+def later(template: Template, tmp_path: Path) -> Template:
+    """The template, to be changed for a release that comes later."""
+    return template.fork(tmp_path / "template")
+
+
+def file_of(template: Template, name: str) -> Path:
+    [found] = (template.folder / "template").rglob(name)
+    return found
+
+
+def exclude(template: Template, path: str) -> None:
+    """Do what CONTRIBUTING.md asks for when a file is dropped or renamed."""
+    questions = template.folder / "copier.yml"
+    text = questions.read_text()
+    assert "_exclude:\n" in text
+    questions.write_text(text.replace("_exclude:\n", f"_exclude:\n  - {path}\n"))
+
+
+@pytest.fixture
+def project(later: Template, tmp_path: Path) -> Path:
+    """A project whose owner has changed a file that the template will drop or rename."""
+    folder = later.copy(tmp_path / "service")
+    errors = folder / "src/my_service/db/types.py"
+    errors.write_text(errors.read_text() + "\n# Mine.\n")
+    commit_all(folder)
+    return folder
+
+
+def test_a_file_that_a_release_drops_stays_with_its_edits(later: Template, project: Path) -> None:
+    file_of(later, "types.py").unlink()
+    exclude(later, "src/*/db/types.py")
+    later.release(LATER)
+    before = contents(project)
+    update(project, LATER)
+    assert contents(project).keys() == before.keys()
+    assert (project / "src/my_service/db/types.py").read_text().endswith("\n# Mine.\n")
+
+
+def test_a_file_that_a_release_renames_stays_with_its_edits(later: Template, project: Path) -> None:
+    old = file_of(later, "types.py")
+    old.rename(old.with_name("columns.py"))
+    exclude(later, "src/*/db/types.py")
+    later.release(LATER)
+    update(project, LATER)
+    assert (project / "src/my_service/db/types.py").read_text().endswith("\n# Mine.\n")
+    assert "# Mine." not in (project / "src/my_service/db/columns.py").read_text()
+
+
+def test_a_file_that_a_release_drops_without_excluding_it_is_noticed(
+    later: Template, tmp_path: Path
+) -> None:
+    file_of(later, "types.py").unlink()
+    later.release(LATER)
+    gone = lost(later, tmp_path / "updates", NEXT, LATER, "sync-sqlite")
+    assert gone == {"src/my_service/db/types.py"}
+
+
+def test_what_the_owner_has_deleted_stays_deleted(later: Template, tmp_path: Path) -> None:
+    """Also if the template changes it: whose file it was makes no difference."""
+    project = later.copy(tmp_path / "service")
+    deleted = ["Dockerfile", "README.md", "src/my_service/web/users.py", "tests/web/test_users.py"]
+    for name in deleted:
+        (project / name).unlink()
+    commit_all(project)
+    for name in ("Dockerfile.jinja", "README.md.jinja"):
+        path = file_of(later, name)
+        path.write_text(path.read_text() + "\nMore.\n")
+    later.release(LATER)
+    update(project, LATER)
+    commit_all(project)
+    update(project, None, io="sync", database="postgresql")
+    assert not set(deleted) & contents(project).keys()
+    assert "io: sync" in (project / ".copier-answers.yml").read_text()
+
+
+def test_the_package_is_not_renamed_by_an_answer(template: Template, tmp_path: Path) -> None:
+    project = template.copy(tmp_path / "service")
+    before = contents(project)
+    with pytest.raises(UserMessageError, match="The package is called my_service") as raised:
+        update(project, package_name="other")
+    assert "move src/my_service to src/other" in str(raised.value)
+    assert contents(project) == before
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_the_package_can_be_renamed_as_the_message_says(template: Template, tmp_path: Path) -> None:
+    project = template.copy(tmp_path / "service")
+    shutil.move(project / "src/my_service", project / "src/other")
+    for path in project.rglob("*"):
+        if path.is_file() and ".git" not in path.parts:
+            path.write_text(path.read_text().replace("my_service", "other"))
+    commit_all(project)
+    before = contents(project)
+    update(project)
+    assert contents(project) == before
+    assert before == contents(template.copy(tmp_path / "new", package_name="other"))

@@ -1,0 +1,98 @@
+"""The questions are a public interface: the answers to them are recorded in projects, for years."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import Environment
+
+from extensions import answers
+
+from .conftest import ROOT, Render
+from .releases import git, releases
+from .test_questions import QUESTIONS
+
+PUBLIC = {
+    "project_name": ("str", None, "My Service"),
+    "distribution_name": ("str", None, "my-service"),
+    "package_name": ("str", None, "my_service"),
+    "description": ("str", None, "A service that owns its database layer"),
+    "author_name": ("str", None, ""),
+    "author_email": ("str", None, ""),
+    "io": ("str", ["async", "sync"], "async"),
+    "database": ("str", ["sqlite", "postgresql"], "sqlite"),
+    "fastapi": ("bool", None, True),
+}
+
+
+def questionnaire(questions: dict[str, Any]) -> dict[str, tuple[str, list[str] | None, Any]]:
+    """Return the type, the choices and the default of every question that anybody can be asked.
+
+    Raises KeyError for a question without a default.
+    """
+    environment = Environment(autoescape=False)  # noqa: S701
+    environment.add_extension(answers.Answers)
+    environment.globals["previous_answers"] = dict
+    found: dict[str, tuple[str, list[str] | None, Any]] = {}
+    context: dict[str, Any] = {"api_is_changed": False}
+    for name, question in questions.items():
+        default = question["default"]
+        if question.get("when", True) is False:
+            continue
+        if isinstance(default, str):
+            default = environment.from_string(default).render(context)
+        context[name] = default
+        choices = list(question["choices"].values()) if "choices" in question else None
+        found[name] = (question["type"], choices, default)
+    return found
+
+
+def test_the_questions_are_those_that_users_rely_on() -> None:
+    found = questionnaire(QUESTIONS)
+    # Asked once, of those who take FastAPI out of a project with an API of their own.
+    assert found.pop("keep_api") == ("bool", None, "False")
+    assert found == PUBLIC
+    assert list(found) == list(PUBLIC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda questions: questions["io"]["choices"].popitem(),
+        lambda questions: questions.update(colour={"type": "str", "default": "red"}),
+        lambda questions: questions.update(colour={"type": "str"}),
+        lambda questions: questions.pop("author_email"),
+        lambda questions: questions["fastapi"].update(default=False),
+        lambda questions: questions["fastapi"].update(type="str"),
+        lambda questions: questions["description"].update(default="Another"),
+    ],
+)
+def test_a_change_of_the_questions_is_noticed(change: Callable[[dict[str, Any]], None]) -> None:
+    questions = deepcopy(QUESTIONS)
+    change(questions)
+    try:
+        found = questionnaire(questions)
+    except KeyError:
+        return
+    found.pop("keep_api")
+    assert found != PUBLIC
+
+
+@pytest.mark.parametrize("version", releases())
+def test_a_name_that_a_released_version_has_accepted_is_not_refused_later(version: str) -> None:
+    """Copier would put the default in the place of a recorded answer, without a word."""
+    source = git(ROOT, "show", f"{releases()[version]}:extensions/answers.py")
+    old: dict[str, Any] = {"__name__": "old"}
+    exec(compile(source, "answers.py", "exec"), old)  # noqa: S102
+    for check in ("package_name_problem", "distribution_name_problem"):
+        names = answers.DEPENDENCIES | answers.COMMANDS | answers.FOLDERS | {"my_service", "x"}
+        refused = {name for name in names if getattr(answers, check)(name)}
+        assert refused <= {name for name in names if old[check](name)}
+
+
+def test_the_answers_file_records_the_answers_and_nothing_derived(render: Render) -> None:
+    recorded = yaml.safe_load((render() / ".copier-answers.yml").read_text())
+    assert recorded.keys() - {"_commit", "_src_path"} == PUBLIC.keys()
+    assert (recorded["io"], recorded["database"], recorded["fastapi"]) == ("async", "sqlite", True)

@@ -1,0 +1,193 @@
+"""What the workflows run does what they say; only GitHub's own command is played by a script."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import ROOT
+from .releases import Template, commit_all, contents, git, releases
+
+pytestmark = pytest.mark.slow
+
+LATER = "1000.0.0"
+
+
+class Runner:
+    """Runs scripts as GitHub does, with a repository as its `origin`."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        self.repository = repository
+        self.origin = folder / "origin"
+        self.output = folder / "output"
+        self.calls = folder / "calls"
+        self.output.touch()
+        git(folder, "init", "--quiet", "--bare", str(self.origin))
+        git(repository, "remote", "add", "origin", str(self.origin))
+        git(repository, "push", "--quiet", "origin", "HEAD:main")
+        programs = folder / "programs"
+        programs.mkdir()
+        gh = programs / "gh"
+        gh.write_text(
+            f'#!/bin/sh\nprintf "%s\\n" "$@" >> {self.calls}\n'
+            f'for a in "$@"; do case "$a" in *.md) cat "$a" >> {self.calls};; esac; done\n'
+        )
+        gh.chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "GITHUB_OUTPUT": str(self.output),
+            "RUNNER_TEMP": str(folder),
+        }
+
+    def run(self, script: str, **environment: str) -> tuple[int, str]:
+        result = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+            cwd=self.repository,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return result.returncode, result.stdout
+
+    def outputs(self) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in self.output.read_text().splitlines())
+
+    def update(self, token: bool = True) -> tuple[int, str]:
+        """Run the steps of the rendered update.yml, up to the first that fails."""
+        workflow = yaml.safe_load((self.repository / ".github/workflows/update.yml").read_text())
+        look, update, request = (
+            step["run"] for step in workflow["jobs"]["update"]["steps"] if "run" in step
+        )
+        code, output = self.run(look)
+        if code or "found" not in self.outputs():
+            return code, output
+        code, output = self.run(update)
+        if code:
+            return code, output
+        version = self.outputs()["version"]
+        return self.run(request, VERSION=version, HAS_UPDATE_TOKEN=str(token).lower())
+
+
+@pytest.fixture
+def later(template: Template, tmp_path: Path) -> Template:
+    return template.fork(tmp_path / "template")
+
+
+@pytest.fixture
+def project(later: Template, tmp_path: Path) -> Path:
+    return later.copy(tmp_path / "service")
+
+
+@pytest.fixture
+def runner(project: Path, tmp_path: Path) -> Runner:
+    return Runner(project, tmp_path)
+
+
+def change(template: Template, name: str, old: str, new: str) -> None:
+    [path] = (template.folder / "template").rglob(name)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    template.release(LATER)
+
+
+def test_an_update_is_offered_as_a_pull_request(
+    later: Template, project: Path, runner: Runner, tmp_path: Path
+) -> None:
+    change(later, "Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
+    code, output = runner.update()
+    assert code == 0, output
+    branch = f"template-{LATER}"
+    assert git(project, "log", "-1", "--format=%s", f"origin/{branch}").strip() == (
+        f"Update to version {LATER} of the template"
+    )
+    git(project, "switch", "--quiet", branch)
+    assert contents(project) == contents(later.copy(tmp_path / "new", LATER))
+    calls = runner.calls.read_text()
+    assert f"pr\ncreate\n--head\n{branch}\n" in calls
+    assert "Conflicts" not in calls
+    git(project, "switch", "--quiet", "-")
+    runner.calls.write_text("")
+    code, output = runner.update()
+    assert code == 0, output
+    assert "waits for you" in output
+    assert "create" not in runner.calls.read_text()
+
+
+def test_a_conflict_is_named_in_the_pull_request(
+    later: Template, project: Path, runner: Runner
+) -> None:
+    file = project / "Dockerfile"
+    file.write_text(file.read_text().replace("WORKDIR /app", "WORKDIR /mine"))
+    commit_all(project)
+    change(later, "Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
+    code, output = runner.update()
+    assert code == 0, output
+    assert "Conflicts are marked on this branch, for you to settle:\n\n* `Dockerfile`\n" in (
+        runner.calls.read_text()
+    )
+
+
+def test_nothing_happens_while_there_is_no_new_version(project: Path, runner: Runner) -> None:
+    assert runner.update() == (0, "There is none.\n")
+    assert runner.outputs() == {}
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_an_update_of_a_workflow_asks_for_the_token_that_it_needs(
+    later: Template, runner: Runner
+) -> None:
+    change(later, "update.yml", "timeout-minutes: 15", "timeout-minutes: 16")
+    code, output = runner.update(token=False)
+    assert (code, "needs the secret UPDATE_TOKEN" in output) == (1, True)
+    assert not runner.calls.read_text().count("create")
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Runner:
+    """A repository in which a version was set two commits ago."""
+    folder = tmp_path / "repository"
+    (folder / ".ci").mkdir(parents=True)
+    git(folder, "init", "--quiet")
+    (folder / ".ci/release").write_text((ROOT / ".ci/release").read_text())
+    for version in ("1.0.0", "1.1.0"):
+        (folder / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+        (folder / "CHANGELOG.md").write_text(
+            "# Changelog\n\n## 1.1.0 - 2026-12-01\n\nMore.\n\n## 1.0.0 - 2026-11-21\n\nAll.\n"
+        )
+        commit_all(folder)
+    commit_all(folder)
+    return Runner(folder, tmp_path)
+
+
+def test_a_release_tags_the_commit_that_set_the_version(released: Runner) -> None:
+    code, output = released.run("bash .ci/release")
+    assert code == 0, output
+    tag = git(released.origin, "rev-parse", "v1.1.0^{commit}")
+    assert tag == git(released.repository, "rev-parse", "HEAD~1")
+    calls = released.calls.read_text()
+    assert calls == ("release\ncreate\nv1.1.0\n--verify-tag\n--title\n1.1.0\n--notes\nMore.\n")
+
+
+def test_a_version_is_released_once(released: Runner) -> None:
+    released.run("bash .ci/release")
+    assert released.run("bash .ci/release") == (0, "v1.1.0 is there already.\n")
+
+
+def test_a_version_without_a_section_in_the_changelog_is_not_released(released: Runner) -> None:
+    pyproject = released.repository / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("1.1.0", "1.2.0"))
+    commit_all(released.repository)
+    code, output = released.run("bash .ci/release")
+    assert (code, "no section for 1.2.0" in output) == (1, True)
+    assert git(released.origin, "tag") == ""
+
+
+def test_every_released_version_has_its_section_in_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    for version in releases():
+        assert f"\n## {version} - 20" in changelog
