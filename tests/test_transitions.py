@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import Tools
 from .owner import DELETED, edit
-from .releases import Template, contents, git, update
+from .releases import Template, commit_all, contents, git, update
 from .variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -133,6 +133,19 @@ def test_an_api_that_has_been_kept_is_the_owners_alone(move: Move) -> None:
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message=Move")
     before = contents(project)
+    update(project)
+    assert contents(project) == before
+
+
+def test_an_answer_that_is_not_recorded_takes_its_default(
+    untouched: dict[str, Path], tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(untouched["async-sqlite-fastapi"], tmp_path / "service"))
+    before = contents(project)
+    answers = project / ".copier-answers.yml"
+    kept = [line for line in answers.read_text().splitlines() if line.startswith(("#", "_"))]
+    answers.write_text("\n".join(kept))
+    commit_all(project)
     update(project)
     assert contents(project) == before
 
