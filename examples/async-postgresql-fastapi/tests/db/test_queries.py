@@ -131,6 +131,17 @@ async def test_update_or_create_takes_sql_expressions(table_session: AsyncSessio
     assert page.visits == 2
 
 
+async def test_what_a_model_loads_along_is_there(tables: AsyncDatabaseManager) -> None:
+    async with tables.Session.begin() as session:
+        session.add(Page(path="/", links=[Link(target="x")]))
+    async with tables.Session() as session:
+        link = await Link.get_one(session, target="x")
+        assert link.page.path == "/"
+    async with tables.Session() as session:
+        link, _ = await Link.update_or_create(session, target="x")
+        assert link.page.path == "/"
+
+
 async def test_what_is_related_can_be_awaited(tables: AsyncDatabaseManager) -> None:
     async with tables.Session.begin() as session:
         session.add(Page(path="/", links=[Link(target="x")]))

@@ -31,7 +31,7 @@ class Link(TableBase):
     id: Mapped[int] = mapped_column(primary_key=True)
     page_id: Mapped[int] = mapped_column(ForeignKey("pages.id", ondelete="CASCADE"))
     target: Mapped[str]
-    page: Mapped[Page] = relationship(back_populates="links")
+    page: Mapped[Page] = relationship(back_populates="links", lazy="selectin")
 
 
 class Word(TableBase):

@@ -131,6 +131,17 @@ def test_update_or_create_takes_sql_expressions(table_session: Session) -> None:
     assert page.visits == 2
 
 
+def test_what_a_model_loads_along_is_there(tables: DatabaseManager) -> None:
+    with tables.Session.begin() as session:
+        session.add(Page(path="/", links=[Link(target="x")]))
+    with tables.Session() as session:
+        link = Link.get_one(session, target="x")
+        assert link.page.path == "/"
+    with tables.Session() as session:
+        link, _ = Link.update_or_create(session, target="x")
+        assert link.page.path == "/"
+
+
 def test_the_functions_serve_classes_without_our_base(table_session: Session) -> None:
     page, created = get_or_create(table_session, PlainPage, path="/")
     assert created

@@ -16,9 +16,9 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import ClauseElement, ColumnElement, Select, bindparam, inspect, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, Session
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
@@ -30,8 +30,7 @@ async def get_by_pk(session: AsyncSession, model: type[T], pk: Any, /) -> T | No
     values = pk if isinstance(pk, tuple) else (pk,)
     if len(values) != len(names):
         raise TypeError(f"the primary key of {model.__name__} is ({', '.join(names)})")
-    await _flush(session)
-    return await _find(session, model, dict(zip(names, values, strict=True)), lock=False)
+    return await session.run_sync(_find, model, dict(zip(names, values, strict=True)))
 
 
 async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
@@ -41,9 +40,10 @@ async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
     """
     attrs = _exact(attrs)
     check_names(model, attrs)
-    await _flush(session)
-    result = await session.scalars(_statement(model, attrs, lock=False), attrs)
-    return result.one()
+    found = await session.run_sync(_find, model, attrs)
+    if found is None:
+        raise NoResultFound("No row was found when one was required")
+    return found
 
 
 async def get_or_create(
@@ -57,7 +57,7 @@ async def get_or_create(
     """
     attrs = _exact(attrs)
     check_names(model, attrs, defaults)
-    return await _find_or_insert(session, model, attrs, defaults, lock=False)
+    return await session.run_sync(_find_or_insert, model, attrs, defaults)
 
 
 async def update_or_create(
@@ -78,49 +78,46 @@ async def update_or_create(
     attrs = _exact(attrs)
     check_names(model, attrs, defaults, create_defaults)
     new = defaults if create_defaults is None else create_defaults
-    instance, created = await _find_or_insert(session, model, attrs, new, lock=True)
-    if not created:
-        for name, value in _evaluated(defaults).items():
-            setattr(instance, name, value)
-        await session.flush()
-        expired = inspect(instance, raiseerr=True).expired_attributes
-        if expired:
-            await session.refresh(instance, expired)
-    return instance, created
+    return await session.run_sync(_update_or_insert, model, attrs, defaults, new)
 
 
-async def _find(session: AsyncSession, model: type[T], attrs: Values, lock: bool) -> T | None:
-    result = await session.scalars(_statement(model, attrs, lock), attrs)
-    return result.one_or_none()
+# Blocking code for run_sync: to enter it costs time, so each call does so once.
+def _find(session: Session, model: type[T], attrs: Values, lock: bool = False) -> T | None:
+    # The statement overwrites what is in memory; without autoflush, changes would be lost.
+    if not session.autoflush:
+        session.flush()
+    return session.scalars(_statement(model, attrs, lock), attrs).one_or_none()
 
 
-async def _find_or_insert(
-    session: AsyncSession,
-    model: type[T],
-    attrs: Values,
-    defaults: Values | None,
-    lock: bool,
+def _find_or_insert(
+    session: Session, model: type[T], attrs: Values, defaults: Values | None, lock: bool = False
 ) -> tuple[T, bool]:
-    await _flush(session)
-    found = await _find(session, model, attrs, lock)
+    found = _find(session, model, attrs, lock)
     if found is not None:
         return found, False
     try:
-        async with session.begin_nested():
+        with session.begin_nested():
             instance = model(**{**attrs, **_evaluated(defaults)})
             session.add(instance)
     except IntegrityError:
-        found = await _find(session, model, attrs, lock)
+        found = _find(session, model, attrs, lock)
         if found is None:
             raise
         return found, False
     return instance, True
 
 
-async def _flush(session: AsyncSession) -> None:
-    # The statements below overwrite what is in memory; without autoflush, changes would be lost.
-    if not session.autoflush:
-        await session.flush()
+def _update_or_insert(
+    session: Session, model: type[T], attrs: Values, defaults: Values | None, new: Values | None
+) -> tuple[T, bool]:
+    instance, created = _find_or_insert(session, model, attrs, new, lock=True)
+    if not created:
+        for name, value in _evaluated(defaults).items():
+            setattr(instance, name, value)
+        session.flush()
+        if expired := inspect(instance, raiseerr=True).expired_attributes:
+            session.refresh(instance, expired)
+    return instance, created
 
 
 def check_names(model: type[Any], *values: Values | None) -> None:

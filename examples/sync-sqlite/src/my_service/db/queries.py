@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import ClauseElement, ColumnElement, Select, bindparam, inspect, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Mapper, Session
 
 T = TypeVar("T")
@@ -29,8 +29,7 @@ def get_by_pk(session: Session, model: type[T], pk: Any, /) -> T | None:
     values = pk if isinstance(pk, tuple) else (pk,)
     if len(values) != len(names):
         raise TypeError(f"the primary key of {model.__name__} is ({', '.join(names)})")
-    _flush(session)
-    return _find(session, model, dict(zip(names, values, strict=True)), lock=False)
+    return _find(session, model, dict(zip(names, values, strict=True)))
 
 
 def get_one(session: Session, model: type[T], /, **attrs: Any) -> T:
@@ -40,9 +39,10 @@ def get_one(session: Session, model: type[T], /, **attrs: Any) -> T:
     """
     attrs = _exact(attrs)
     check_names(model, attrs)
-    _flush(session)
-    result = session.scalars(_statement(model, attrs, lock=False), attrs)
-    return result.one()
+    found = _find(session, model, attrs)
+    if found is None:
+        raise NoResultFound("No row was found when one was required")
+    return found
 
 
 def get_or_create(
@@ -56,7 +56,7 @@ def get_or_create(
     """
     attrs = _exact(attrs)
     check_names(model, attrs, defaults)
-    return _find_or_insert(session, model, attrs, defaults, lock=False)
+    return _find_or_insert(session, model, attrs, defaults)
 
 
 def update_or_create(
@@ -77,30 +77,19 @@ def update_or_create(
     attrs = _exact(attrs)
     check_names(model, attrs, defaults, create_defaults)
     new = defaults if create_defaults is None else create_defaults
-    instance, created = _find_or_insert(session, model, attrs, new, lock=True)
-    if not created:
-        for name, value in _evaluated(defaults).items():
-            setattr(instance, name, value)
+    return _update_or_insert(session, model, attrs, defaults, new)
+
+
+def _find(session: Session, model: type[T], attrs: Values, lock: bool = False) -> T | None:
+    # The statement overwrites what is in memory; without autoflush, changes would be lost.
+    if not session.autoflush:
         session.flush()
-        expired = inspect(instance, raiseerr=True).expired_attributes
-        if expired:
-            session.refresh(instance, expired)
-    return instance, created
-
-
-def _find(session: Session, model: type[T], attrs: Values, lock: bool) -> T | None:
-    result = session.scalars(_statement(model, attrs, lock), attrs)
-    return result.one_or_none()
+    return session.scalars(_statement(model, attrs, lock), attrs).one_or_none()
 
 
 def _find_or_insert(
-    session: Session,
-    model: type[T],
-    attrs: Values,
-    defaults: Values | None,
-    lock: bool,
+    session: Session, model: type[T], attrs: Values, defaults: Values | None, lock: bool = False
 ) -> tuple[T, bool]:
-    _flush(session)
     found = _find(session, model, attrs, lock)
     if found is not None:
         return found, False
@@ -116,10 +105,17 @@ def _find_or_insert(
     return instance, True
 
 
-def _flush(session: Session) -> None:
-    # The statements below overwrite what is in memory; without autoflush, changes would be lost.
-    if not session.autoflush:
+def _update_or_insert(
+    session: Session, model: type[T], attrs: Values, defaults: Values | None, new: Values | None
+) -> tuple[T, bool]:
+    instance, created = _find_or_insert(session, model, attrs, new, lock=True)
+    if not created:
+        for name, value in _evaluated(defaults).items():
+            setattr(instance, name, value)
         session.flush()
+        if expired := inspect(instance, raiseerr=True).expired_attributes:
+            session.refresh(instance, expired)
+    return instance, created
 
 
 def check_names(model: type[Any], *values: Values | None) -> None:
