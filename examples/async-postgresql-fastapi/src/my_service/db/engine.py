@@ -1,10 +1,11 @@
 """How a connection is opened: engine options, and errors that tell the cure."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, AsyncAdaptedQueuePool, Dialect, event
+from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, Dialect, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -64,6 +65,11 @@ def make_engine(url: str | URL, engine_args: Mapping[str, Any] | None = None) ->
     def connect(dialect: Dialect, record: Any, args: list[Any], options: dict[str, Any]) -> Any:
         return _connect(dialect, args, options, ours)
 
+    if engine.dialect.name in ("postgresql", "sqlite"):
+        dialect: Any = engine.dialect
+        dialect.do_savepoint = partial(_savepoint, "SAVEPOINT")
+        dialect.do_rollback_to_savepoint = partial(_savepoint, "ROLLBACK TO SAVEPOINT")
+        dialect.do_release_savepoint = partial(_savepoint, "RELEASE SAVEPOINT")
     if engine.dialect.name == "sqlite":
         sqlite.Transactions(engine.sync_engine, ours["busy_timeout"])
         event.listen(engine.sync_engine, "before_cursor_execute", sqlite.refuse_nul)
@@ -125,6 +131,16 @@ def _postgresql_options(
     elif settings:
         result["options"] = f"{settings} {options.get('options', '')}".strip()
     return result
+
+
+def _savepoint(command: str, connection: Connection, name: str) -> None:
+    # SQLAlchemy numbers them, so each would be compiled anew, and prepared anew by the driver.
+    # Of those within no other, one is open at a time: they can share a name.
+    if connection.get_nested_transaction() is None:
+        connection.info["outermost_savepoint"] = name
+    if name == connection.info.get("outermost_savepoint"):
+        name = "sa_savepoint_0"
+    connection.exec_driver_sql(f"{command} {name}")
 
 
 def _check_folder(folder: Path) -> None:
