@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import NullPool
+from sqlalchemy import AsyncAdaptedQueuePool, NullPool, engine, text
 
 from my_service.config import Settings
 from my_service.database import Base, manager_from_config
@@ -74,6 +74,33 @@ def test_a_mapping_is_left_as_it_is_and_may_hold_any_engine_argument() -> None:
     assert isinstance(manager.engine.pool, NullPool)
     assert manager.engine.echo is True
     assert config == before
+
+
+def test_a_pool_of_ones_own_gets_the_settings_that_it_knows() -> None:
+    config = {"sqlalchemy": {"url": URL, "poolclass": NullPool}}
+    for given in (config, Settings.model_validate({"database": config})):
+        assert isinstance(manager_from_config(given).engine.pool, NullPool)
+    config = {"sqlalchemy": {"url": URL, "poolclass": AsyncAdaptedQueuePool}}
+    pool = manager_from_config(config).engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    assert pool.timeout() == 5
+    with pytest.raises(TypeError, match="pool_size"):
+        manager_from_config({"sqlalchemy": {"url": URL, "poolclass": NullPool, "pool_size": 7}})
+
+
+async def test_time_limits_and_the_name_stay_with_a_pool_of_ones_own(
+    empty_url: engine.URL,
+) -> None:
+    url = empty_url.render_as_string(hide_password=False)
+    config = {"sqlalchemy": {"url": url, "poolclass": NullPool}}
+    async with manager_from_config(config) as manager, manager.Session() as session:
+        for name, value in (
+            ("application_name", "my-service"),
+            ("statement_timeout", "30s"),
+            ("idle_in_transaction_session_timeout", "1min"),
+        ):
+            shown = await session.scalars(text(f"SHOW {name}"))
+            assert shown.one() == value
 
 
 def test_a_misspelt_setting_is_an_error() -> None:

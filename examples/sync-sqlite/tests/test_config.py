@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import NullPool
+from sqlalchemy import NullPool, QueuePool
 
 from my_service.config import Settings
 from my_service.database import Base, manager_from_config
@@ -74,6 +74,18 @@ def test_a_mapping_is_left_as_it_is_and_may_hold_any_engine_argument() -> None:
     assert isinstance(manager.engine.pool, NullPool)
     assert manager.engine.echo is True
     assert config == before
+
+
+def test_a_pool_of_ones_own_gets_the_settings_that_it_knows() -> None:
+    config = {"sqlalchemy": {"url": URL, "poolclass": NullPool}}
+    for given in (config, Settings.model_validate({"database": config})):
+        assert isinstance(manager_from_config(given).engine.pool, NullPool)
+    config = {"sqlalchemy": {"url": URL, "poolclass": QueuePool}}
+    pool = manager_from_config(config).engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.timeout() == 5
+    with pytest.raises(TypeError, match="pool_size"):
+        manager_from_config({"sqlalchemy": {"url": URL, "poolclass": NullPool, "pool_size": 7}})
 
 
 def test_a_misspelt_setting_is_an_error() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from sqlalchemy import QueuePool
 
 from .config import DatabaseSettings
 from .db import Base, DatabaseManager
@@ -34,15 +35,16 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> DatabaseManage
     """
     values = config.model_dump() if isinstance(config, BaseModel) else config
     database = DatabaseSettings.model_validate(values.get("database", values))
-    extras = database.sqlalchemy.model_extra or {}
+    engine_args = database.sqlalchemy.model_dump(exclude={"url"})
+    if not issubclass(engine_args.get("poolclass") or QueuePool, QueuePool):
+        # Another pool refuses the sizes of ours. What was chosen is its own to refuse.
+        sizes = {"pool_size", "max_overflow", "pool_timeout"}
+        for name in sizes - database.sqlalchemy.model_dump(exclude_defaults=True).keys():
+            del engine_args[name]
     manager = DatabaseManager(
         database.sqlalchemy.url,
         database.alembic.migrations_path,
-        # The defaults are for the default pool; another class may not know them.
-        engine_args=database.sqlalchemy.model_dump(
-            exclude={"url"},
-            exclude_unset="poolclass" in extras,
-        ),
+        engine_args=engine_args,
         base_model=Base,
     )
     manager.alembic_cfg.attributes |= database.alembic.model_dump(exclude={"migrations_path"})
