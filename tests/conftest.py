@@ -19,6 +19,28 @@ ROOT = Path(__file__).parents[1]
 Render = Callable[..., Path]
 
 
+COUNTED = {
+    "updates of changed projects, versions x variants": "test_an_update_merges_what_is_new",
+    "updates of unchanged projects, versions x variants": "test_an_update_of_a_project_that_nobody",
+    "transitions of unchanged projects": "test_a_project_that_nobody_has_changed_becomes",
+    "transitions of changed projects": "test_what_the_owner_has_written_survives",
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much has been proved: how many updates, transitions and hostile answers."""
+    passed = [
+        report for report in terminalreporter.stats.get("passed", []) if report.when == "call"
+    ]
+    for title, test in COUNTED.items():
+        seconds = [report.duration for report in passed if f"::{test}" in report.nodeid]
+        if seconds:
+            terminalreporter.write_line(f"{title}: {len(seconds)}, {sum(seconds):.0f} s")
+    for report in passed:
+        for title, count in report.user_properties:
+            terminalreporter.write_line(f"{title}: {count}, {report.duration:.0f} s")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(sessionpatch: pytest.MonkeyPatch) -> None:
     """Hide what the environment of this run would tell the projects' own tools."""

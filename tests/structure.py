@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module, invalidate_caches
 from itertools import zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
@@ -136,10 +137,9 @@ class Template:
         texts = {name: text if answers[name] else "" for name, text in PLACEHOLDERS.items()}
         name = str(variant | texts)
         if name not in self.baselines:
-            project = self.source.with_name(str(len(self.baselines)))
-            self.render(project, variant | texts)
-            self.baselines[name] = Baseline(project)
-            shutil.rmtree(project)
+            with TemporaryDirectory(dir=self.source.parent) as folder:
+                self.render(Path(folder) / "project", variant | texts)
+                self.baselines[name] = Baseline(Path(folder) / "project")
         return self.baselines[name]
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,13 @@ FRAGMENTS = [
 ]
 VISIBLE = [fragment for fragment in FRAGMENTS if fragment.isprintable()]
 HIDDEN = [fragment for fragment in FRAGMENTS if not fragment.isprintable()]
+SLIPS = [text for fragment in HIDDEN for text in (f"x{fragment}x", f"x{fragment}")]
 WORDS = [
     *("true", "null", "yes", "on", "NaN", "e", "self", "print", "str", "id", "Base", "User", "x"),
     *("config", "models", "db", "web", "app", "main", "cli", "database", "copier", "yaml", "_"),
     *("0x10", "1e3", "2026-01-01", "007", "1.0", "a--b"),
     *("os", "json", "class", "match", "tests", "__init__", "sqlalchemy", "python", "uv", "pip"),
+    *("..", "../x", "x/../../../y", "/x", "a/b", "a.b", "a b", "-x", "1x", "x\n", "x" * 501),
     *sorted({*NAMES, *(name for _, name in IMPORTS if name)}),
 ]
 SENTENCE = r"\S+( \S+){5,}\."
@@ -132,7 +135,7 @@ def check_project(project: Path, answers: dict[str, Any], baseline: Baseline) ->
 
 @pytest.mark.slow
 def test_answers_are_refused_with_a_reason_or_stay_the_text_that_they_are(
-    template: Template, tmp_path: Path
+    template: Template, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     seen: Counter[str] = Counter()
 
@@ -166,12 +169,12 @@ def test_answers_are_refused_with_a_reason_or_stay_the_text_that_they_are(
             shutil.rmtree(tmp_path / "around")
             assert outside == {project.parent, project.parent.parent}
 
-    for fragment in HIDDEN:
-        answers = PLACEHOLDERS | {"description": f"x{fragment}x"} | VARIANTS["sync-sqlite-fastapi"]
-        check = example(answers)(check)
+    for question, text in (*product(["description"], SLIPS), *product(["package_name"], WORDS)):
+        check = example(PLACEHOLDERS | {question: text} | VARIANTS["sync-sqlite"])(check)
     check()
     assert min(seen["rendered"], seen["refused"]) >= 100, seen
     assert len(seen) == 2 + len(VARIANTS), seen
+    record_property("hostile answers", f"{seen['rendered']} rendered, {seen['refused']} refused")
 
 
 @pytest.mark.slow
@@ -182,7 +185,7 @@ def test_free_text_is_only_where_it_is_quoted_and_no_answer_in_a_workflow(
     quoted = {".copier-answers.yml", "README.md", "pyproject.toml", app}
     for variant in VARIANTS.values():
         for path, content in template.baseline(PLACEHOLDERS | variant).files.items():
-            text = content.decode()
+            text = path + content.decode()
             assert path in quoted or not any(PLACEHOLDERS[name] in text for name in FREE_TEXT)
             assert not (path.startswith(".github") and ANY.search(text))
 
@@ -210,6 +213,8 @@ def test_what_a_validator_lets_through_is_safe_in_every_language() -> None:
         for read in (json.loads, ast.literal_eval, yaml.safe_load):
             assert read(quoted) == text
         assert tomllib.loads(f"text = {quoted}") == {"text": text}
+        if question == "package_name":
+            ast.parse(f"from {text}.x import y")
         seen[f"{question} accepted"] += 1
         if question == "project_name":
             text = filters.distribution_name_for(text)
@@ -217,8 +222,8 @@ def test_what_a_validator_lets_through_is_safe_in_every_language() -> None:
         if question in ("project_name", "distribution_name"):
             assert not problem("package_name", filters.package_name_for(text))
 
-    for question, fragment in product(QUESTIONS, HIDDEN):
-        check = example((question, f"x{fragment}x"))(check)
+    for case in product(QUESTIONS, (*SLIPS, *WORDS)):
+        check = example(case)(check)
     check()
     assert len(seen) == 2 * len(QUESTIONS), seen
     assert min(seen.values()) >= 20, seen
