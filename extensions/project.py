@@ -65,6 +65,8 @@ def left_to_do(context: Context, previous: dict[str, str]) -> dict[str, list[str
         patterns["Code that does not say await yet"] = SYNC
     if previous.get("fastapi") == "true" and not context["fastapi"]:
         patterns["Code that still imports FastAPI, or what was in web/"] = HTTP
+    if not patterns:
+        return {}
     folder = Path(context["_copier_conf"]["dst_path"])
     tasks: dict[str, list[str]] = {}
     for path in sorted([*folder.glob("src/**/*.py"), *folder.glob("tests/**/*.py")]):

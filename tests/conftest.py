@@ -11,6 +11,7 @@ import pytest
 from pytest_copier.plugin import CopierFixture
 
 from .layers import POSTGRESQL, SQLITE, Driver, load
+from .owner import edit
 from .releases import Template, build_template
 from .tls import Certificates, Server, gate, server_with_tls
 from .variants import VARIANTS
@@ -141,6 +142,28 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """A repository with every released version of the template, and what is in the working tree."""
     return build_template(tmp_path_factory.mktemp("template") / "template")
+
+
+@pytest.fixture
+def later(template: Template, tmp_path: Path) -> Template:
+    """The template, to be changed for a release that comes later."""
+    return template.fork(tmp_path / "template")
+
+
+@pytest.fixture(scope="session")
+def untouched(template: Template, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """All variants as repositories, as they are rendered today: copy them, but change nothing."""
+    folder = tmp_path_factory.mktemp("untouched")
+    return {name: template.copy(folder / name, **answers) for name, answers in VARIANTS.items()}
+
+
+@pytest.fixture(scope="session")
+def edited(untouched: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What an owner would make of them: copy it, but change nothing."""
+    folder = tmp_path_factory.mktemp("edited")
+    for name, project in untouched.items():
+        edit(Path(shutil.copytree(project, folder / name)))
+    return {name: folder / name for name in untouched}
 
 
 class Tools:

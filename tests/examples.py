@@ -7,6 +7,7 @@ from pathlib import Path
 
 from copier import run_copy
 
+from .releases import copy_working_tree
 from .variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
@@ -20,9 +21,7 @@ def render_example(name: str, destination: Path) -> None:
     """Render an example from the working tree, with nothing in it that depends on the place."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder)
-        shutil.copy(ROOT / "copier.yml", source)
-        for part in ("extensions", "template"):
-            shutil.copytree(ROOT / part, source / part)
+        copy_working_tree(source)
         with warnings.catch_warnings(action="ignore"):
             run_copy(
                 str(source),

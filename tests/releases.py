@@ -7,6 +7,7 @@ import tarfile
 import tomllib
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("copier.yml", "extensions", "template")
 # What is in the working tree counts as a version above all that have been released.
 NEXT = "999.0.0"
+# For a release that nobody will ever see.
+LATER = "1000.0.0"
 
 
 def git(folder: Path, *command: str) -> str:
@@ -25,6 +28,21 @@ def git(folder: Path, *command: str) -> str:
     ).stdout
 
 
+def bash(folder: Path, script: str, environment: dict[str, str]) -> tuple[int, str]:
+    """Run a script up to the first failure; return its exit code, and what it prints."""
+    result = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode, result.stdout
+
+
+@cache
 def releases() -> dict[str, str]:
     """Return the commit that set each version in pyproject.toml, from 1.0.0 on, oldest first."""
     shallow = git(ROOT, "rev-parse", "--is-shallow-repository").strip() == "true"
@@ -36,6 +54,16 @@ def releases() -> dict[str, str]:
         if int(project["version"].split(".")[0]) >= 1:
             found[project["version"]] = commit
     return found
+
+
+def copy_working_tree(folder: Path) -> None:
+    """Copy the template as it is now, committed or not, into a folder."""
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        else:
+            shutil.copy(ROOT / part, folder)
 
 
 def build_template(folder: Path) -> "Template":
@@ -52,12 +80,7 @@ def build_template(folder: Path) -> "Template":
             files.extractall(folder, filter="data")
         template.release(version)
     template.clear()
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-        else:
-            shutil.copy(ROOT / part, folder)
+    copy_working_tree(folder)
     template.release(NEXT)
     return template
 
@@ -71,6 +94,18 @@ class Template:
     def fork(self, folder: Path) -> "Template":
         """Return a copy of it, for a release that nobody will ever see."""
         return Template(Path(shutil.copytree(self.folder, folder)))
+
+    def file(self, name: str) -> Path:
+        """Return the one file of that name in the template."""
+        [found] = (self.folder / "template").rglob(name)
+        return found
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Replace a text in a file, and release that."""
+        text = self.file(name).read_text()
+        assert old in text
+        self.file(name).write_text(text.replace(old, new))
+        self.release(LATER)
 
     def clear(self) -> None:
         """Remove what is in the working tree."""

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import shutil
 import sys
 import tomllib
 import warnings
@@ -23,7 +22,7 @@ from hatchling.metadata.spec import DEFAULT_METADATA_VERSION, get_core_metadata_
 from hatchling.plugin.manager import PluginManager
 from packaging.metadata import Metadata
 
-from .conftest import ROOT
+from .releases import copy_working_tree
 
 # Harmless answers that occur nowhere else: where one stands, another answer has to stand as well.
 PLACEHOLDERS = {
@@ -121,9 +120,7 @@ class Template:
         self.source = folder / "template"
         self.baselines: dict[str, Baseline] = {}
         self.source.mkdir()
-        shutil.copy(ROOT / "copier.yml", self.source)
-        for part in ("extensions", "template"):
-            shutil.copytree(ROOT / part, self.source / part)
+        copy_working_tree(self.source)
 
     def render(self, project: Path, answers: dict[str, Any]) -> None:
         # Copier asks Git about every file that it writes, which takes as long as all the rest.

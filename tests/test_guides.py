@@ -2,35 +2,25 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from .conftest import ROOT
-from .releases import NEXT, Template, commit_all, git, releases
+from .releases import NEXT, Template, bash, commit_all, git, releases
 
 pytestmark = pytest.mark.slow
 
 README = (ROOT / "README.md").read_text()
 UPDATING = README.split("## Updating\n")[1].split("\n## ")[0]
 [UPDATE, CHANGE] = re.findall(r"^```sh\n(uvx .*)\n```$", UPDATING, re.M)
-OLDEST = next(iter(releases()), NEXT)
+OLDEST = next(iter(releases()))
 
 
 def run(project: Path, command: str, **environment: str) -> tuple[int, str]:
     """Run a line of the README in a project; return its exit code, and what it prints."""
-    result = subprocess.run(
-        ["bash", "-c", command],
-        cwd=project,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return result.returncode, result.stdout
+    return bash(project, command, os.environ | environment)
 
 
 def is_quoted(output: str) -> bool:

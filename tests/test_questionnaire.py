@@ -34,7 +34,6 @@ def questionnaire(questions: dict[str, Any]) -> dict[str, tuple[str, list[str] |
     """
     environment = Environment(autoescape=False)  # noqa: S701
     environment.add_extension(answers.Answers)
-    environment.globals["previous_answers"] = dict
     found: dict[str, tuple[str, list[str] | None, Any]] = {}
     context: dict[str, Any] = {"api_is_changed": False}
     for name, question in questions.items():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import Tools
-from .owner import DELETED, edit
-from .releases import Template, commit_all, contents, git, update
+from .owner import DELETED
+from .releases import commit_all, contents, git, update
 from .variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -22,20 +22,6 @@ STEPS = [
     if sum(VARIANTS[old][name] != VARIANTS[new][name] for name in VARIANTS[old]) == 1
 ]
 Move = Callable[[str, str], Path]
-
-
-@pytest.fixture(scope="module")
-def untouched(template: Template, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("untouched")
-    return {name: template.copy(folder / name, **answers) for name, answers in VARIANTS.items()}
-
-
-@pytest.fixture(scope="module")
-def edited(untouched: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("edited")
-    for name, project in untouched.items():
-        edit(Path(shutil.copytree(project, folder / name)))
-    return {name: folder / name for name in untouched}
 
 
 @pytest.fixture
@@ -130,8 +116,7 @@ def test_an_api_that_the_owner_has_changed_stays_when_fastapi_goes(
 def test_an_api_that_has_been_kept_is_the_owners_alone(move: Move) -> None:
     project = move("async-sqlite-fastapi", "async-sqlite")
     git(project, "checkout", "--ours", "src/my_service/cli/__init__.py")
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message=Move")
+    commit_all(project)
     before = contents(project)
     update(project)
     assert contents(project) == before

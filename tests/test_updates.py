@@ -1,28 +1,20 @@
 """`copier update` brings every fix to a project whose owner has changed it, and takes nothing."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from .conftest import Tools
 from .owner import DELETED, edit
-from .releases import NEXT, Template, commit_all, contents, git, releases, update
+from .releases import LATER, NEXT, Template, commit_all, contents, git, releases, update
 from .variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 
 VERSIONS = list(releases())
 MARKERS = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.M)
-
-
-@pytest.fixture(scope="module")
-def edited(template: Template, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What an owner would make of a project that is rendered today, in every variant."""
-    folder = tmp_path_factory.mktemp("edited")
-    for name, answers in VARIANTS.items():
-        edit(template.copy(folder / name, **answers))
-    return {name: folder / name for name in VARIANTS}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -42,9 +34,9 @@ def test_an_update_merges_what_is_new_with_all_that_the_owner_has_changed(
 
 
 def test_a_project_that_its_owner_has_changed_passes_its_own_checks(
-    edited: dict[str, Path], variant: str, tools: Tools, database_url: str
+    edited: dict[str, Path], variant: str, tools: Tools, database_url: str, tmp_path: Path
 ) -> None:
-    project = edited[variant]
+    project = Path(shutil.copytree(edited[variant], tmp_path / "service"))
     tools.run(project, "ruff", "check", "--no-cache")
     tools.run(project, "ruff", "format", "--check", "--no-cache")
     tools.run(project, "mypy")
@@ -55,22 +47,25 @@ def test_a_project_that_its_owner_has_changed_passes_its_own_checks(
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_update_of_a_project_that_nobody_has_changed_gives_the_new_version(
-    version: str, variant: str, template: Template, tmp_path: Path
+    version: str,
+    variant: str,
+    template: Template,
+    untouched: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
     project = template.copy(tmp_path / "service", version, **VARIANTS[variant])
     before = contents(project)
     update(project)
     after = contents(project)
     assert before.keys() <= after.keys(), "CONTRIBUTING.md tells how to drop or rename a file"
-    new = contents(template.copy(tmp_path / "new", **VARIANTS[variant]))
+    new = contents(untouched[variant])
     assert {path: after[path] for path in new} == new
 
 
 def test_an_update_to_the_same_version_changes_nothing(
-    variant: str, template: Template, tmp_path: Path
+    variant: str, edited: dict[str, Path], tmp_path: Path
 ) -> None:
-    project = template.copy(tmp_path / "service", **VARIANTS[variant])
-    edit(project)
+    project = Path(shutil.copytree(edited[variant], tmp_path / "service"))
     before = contents(project)
     for version in (NEXT, None):
         update(project, version)
@@ -79,26 +74,16 @@ def test_an_update_to_the_same_version_changes_nothing(
 
 
 def test_a_line_that_both_have_changed_is_one_conflict_that_shows_both(
-    template: Template, tmp_path: Path
+    later: Template, tmp_path: Path
 ) -> None:
-    newer = template.fork(tmp_path / "template")
-    config = next((newer.folder / "template/src").glob("*/config.py.jinja"))
-    config.write_text(
-        config.read_text().replace(
-            "pool_timeout: float = Field(default=5,", "pool_timeout: float = Field(default=7,"
-        )
-    )
-    (newer.folder / "template/.gitignore").write_text("/dist/\n")
-    newer.release("1000.0.0")
-    project = newer.copy(tmp_path / "service")
+    project = later.copy(tmp_path / "service")
+    line = "pool_timeout: float = Field(default={},"
+    (later.folder / "template/.gitignore").write_text("/dist/\n")
+    later.change("config.py.jinja", line.format(5), line.format(7))
     mine = project / "src/my_service/config.py"
-    mine.write_text(
-        mine.read_text().replace(
-            "pool_timeout: float = Field(default=5,", "pool_timeout: float = Field(default=6,"
-        )
-    )
+    mine.write_text(mine.read_text().replace(line.format(5), line.format(6)))
     commit_all(project)
-    update(project, "1000.0.0")
+    update(project, LATER)
     assert (
         "<<<<<<< before updating\n"
         "    pool_timeout: float = Field(default=6, gt=0)\n"

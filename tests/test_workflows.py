@@ -1,18 +1,15 @@
 """What the workflows run does what they say; only GitHub's own command is played by a script."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from .conftest import ROOT
-from .releases import Template, commit_all, contents, git, releases
+from .releases import LATER, Template, bash, commit_all, contents, git, releases
 
 pytestmark = pytest.mark.slow
-
-LATER = "1000.0.0"
 
 
 class Runner:
@@ -43,16 +40,7 @@ class Runner:
         }
 
     def run(self, script: str, **environment: str) -> tuple[int, str]:
-        result = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-            cwd=self.repository,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return result.returncode, result.stdout
+        return bash(self.repository, script, self.environment | environment)
 
     def outputs(self) -> dict[str, str]:
         return dict(line.split("=", 1) for line in self.output.read_text().splitlines())
@@ -74,11 +62,6 @@ class Runner:
 
 
 @pytest.fixture
-def later(template: Template, tmp_path: Path) -> Template:
-    return template.fork(tmp_path / "template")
-
-
-@pytest.fixture
 def project(later: Template, tmp_path: Path) -> Path:
     return later.copy(tmp_path / "service")
 
@@ -88,17 +71,10 @@ def runner(project: Path, tmp_path: Path) -> Runner:
     return Runner(project, tmp_path)
 
 
-def change(template: Template, name: str, old: str, new: str) -> None:
-    [path] = (template.folder / "template").rglob(name)
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    template.release(LATER)
-
-
 def test_an_update_is_offered_as_a_pull_request(
     later: Template, project: Path, runner: Runner, tmp_path: Path
 ) -> None:
-    change(later, "Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
+    later.change("Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
     code, output = runner.update()
     assert code == 0, output
     branch = f"template-{LATER}"
@@ -124,7 +100,7 @@ def test_a_conflict_is_named_in_the_pull_request(
     file = project / "Dockerfile"
     file.write_text(file.read_text().replace("WORKDIR /app", "WORKDIR /mine"))
     commit_all(project)
-    change(later, "Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
+    later.change("Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
     code, output = runner.update()
     assert code == 0, output
     assert "Conflicts are marked on this branch, for you to settle:\n\n* `Dockerfile`\n" in (
@@ -141,7 +117,7 @@ def test_nothing_happens_while_there_is_no_new_version(project: Path, runner: Ru
 def test_an_update_of_a_workflow_asks_for_the_token_that_it_needs(
     later: Template, runner: Runner
 ) -> None:
-    change(later, "update.yml", "timeout-minutes: 15", "timeout-minutes: 16")
+    later.change("update.yml", "timeout-minutes: 15", "timeout-minutes: 16")
     code, output = runner.update(token=False)
     assert (code, "needs the secret UPDATE_TOKEN" in output) == (1, True)
     assert not runner.calls.read_text().count("create")
