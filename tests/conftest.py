@@ -2,7 +2,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +12,16 @@ from pytest_copier.plugin import CopierFixture
 
 from .layers import POSTGRESQL, SQLITE, Driver, load
 from .owner import edit
-from .releases import Template, build_template
+from .releases import Template, build_template, copy_working_tree, git
+from .run import pytest_configure, pytest_terminal_summary
+from .shared import ByVariant, Shared
 from .tls import Certificates, Server, gate, server_with_tls
 from .variants import VARIANTS
 
+__all__ = ["pytest_configure", "pytest_terminal_summary"]
+
 ROOT = Path(__file__).parents[1]
 Render = Callable[..., Path]
-
-
-COUNTED = {
-    "updates of changed projects, versions x variants": "test_an_update_merges_what_is_new",
-    "updates of unchanged projects, versions x variants": "test_an_update_of_a_project_that_nobody",
-    "transitions of unchanged projects": "test_a_project_that_nobody_has_changed_becomes",
-    "transitions of changed projects": "test_what_the_owner_has_written_survives",
-}
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much has been proved: how many updates, transitions and hostile answers."""
-    passed = [
-        report for report in terminalreporter.stats.get("passed", []) if report.when == "call"
-    ]
-    for title, test in COUNTED.items():
-        seconds = [report.duration for report in passed if f"::{test}" in report.nodeid]
-        if seconds:
-            terminalreporter.write_line(f"{title}: {len(seconds)}, {sum(seconds):.0f} s")
-    for report in passed:
-        for title, count in report.user_properties:
-            terminalreporter.write_line(f"{title}: {count}, {report.duration:.0f} s")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,9 +38,32 @@ def clean_environment(sessionpatch: pytest.MonkeyPatch) -> None:
         sessionpatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_questions_to_git(sessionpatch: pytest.MonkeyPatch) -> None:
+    """Keep Copier from asking Git for `core.fileMode` once for each file that it writes.
+
+    It does so for the sake of Windows; here, the answer makes no difference.
+    """
+    name = "copier._main.Worker._sync_git_index_executable_bit"
+    sessionpatch.setattr(name, lambda *given: None, raising=False)
+
+
 @pytest.fixture(scope="session")
-def copier_template_paths() -> list[str]:
-    return ["copier.yml", "extensions", "template"]
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    return Shared(request.config, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def copier_template(shared: Shared, clean_environment: None) -> Path:
+    """A repository of what is in the working tree, committed or not."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        copy_working_tree(folder)
+        git(folder, "init", "--quiet")
+        Template(folder).release("99.99.99")
+
+    return shared.make("source", make)
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +82,22 @@ def render(
 
 
 @pytest.fixture(scope="session")
-def rendered(render: Render) -> Iterator[dict[str, Path]]:
-    """All variants with the default names, rendered once: look, but change nothing."""
-    folders = {name: render(**answers) for name, answers in VARIANTS.items()}
-    yield folders
-    for folder in folders.values():
-        shutil.rmtree(folder)
+def rendered(
+    render: Render, shared: Shared, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Path]:
+    """All variants with the default names: look, run their tools, but change nothing.
+
+    Each is rendered once in a run, and each process has a copy.
+    """
+    folder = tmp_path_factory.mktemp("rendered")
+
+    def make(name: str) -> Path:
+        first = shared.make(
+            f"rendered-{name}", lambda folder: render(**VARIANTS[name]).rename(folder)
+        )
+        return Path(shutil.copytree(first, folder / name))
+
+    return ByVariant(make)
 
 
 @pytest.fixture(params=VARIANTS)
@@ -92,23 +107,23 @@ def variant(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def project(rendered: dict[str, Path], variant: str) -> Path:
+def project(rendered: Mapping[str, Path], variant: str) -> Path:
     return rendered[variant]
 
 
 @pytest.fixture(params=["asyncpg", "psycopg-async", "psycopg"])
-def driver(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
+def driver(request: pytest.FixtureRequest, rendered: Mapping[str, Path]) -> Driver:
     """The rendered layer with a driver that reads libpq's parameters, or is made to."""
     return Driver(request.param, rendered)
 
 
 @pytest.fixture(params=POSTGRESQL)
-def postgresql(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
+def postgresql(request: pytest.FixtureRequest, rendered: Mapping[str, Path]) -> Driver:
     return Driver(request.param, rendered)
 
 
 @pytest.fixture(params=SQLITE)
-def sqlite(request: pytest.FixtureRequest, rendered: dict[str, Path]) -> Driver:
+def sqlite(request: pytest.FixtureRequest, rendered: Mapping[str, Path]) -> Driver:
     return Driver(request.param, rendered)
 
 
@@ -118,7 +133,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="session")
-def server(rendered: dict[str, Path], certificates: Certificates) -> Iterator[Server]:
+def server(rendered: Mapping[str, Path], certificates: Certificates) -> Iterator[Server]:
     """A server with TLS, where it was built with it."""
     postgres = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres_with_tls")
     with server_with_tls(postgres, certificates) as server:
@@ -139,9 +154,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+def template(shared: Shared) -> Template:
     """A repository with every released version of the template, and what is in the working tree."""
-    return build_template(tmp_path_factory.mktemp("template") / "template")
+    return Template(shared.make("template", build_template))
 
 
 @pytest.fixture
@@ -151,19 +166,27 @@ def later(template: Template, tmp_path: Path) -> Template:
 
 
 @pytest.fixture(scope="session")
-def untouched(template: Template, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def untouched(template: Template, shared: Shared) -> Mapping[str, Path]:
     """All variants as repositories, as they are rendered today: copy them, but change nothing."""
-    folder = tmp_path_factory.mktemp("untouched")
-    return {name: template.copy(folder / name, **answers) for name, answers in VARIANTS.items()}
+
+    def make(name: str) -> Path:
+        return shared.make(
+            f"untouched-{name}", lambda folder: template.copy(folder, **VARIANTS[name])
+        )
+
+    return ByVariant(make)
 
 
 @pytest.fixture(scope="session")
-def edited(untouched: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def edited(untouched: Mapping[str, Path], shared: Shared) -> Mapping[str, Path]:
     """What an owner would make of them: copy it, but change nothing."""
-    folder = tmp_path_factory.mktemp("edited")
-    for name, project in untouched.items():
-        edit(Path(shutil.copytree(project, folder / name)))
-    return {name: folder / name for name in untouched}
+
+    def make(name: str) -> Path:
+        return shared.make(
+            f"edited-{name}", lambda folder: edit(Path(shutil.copytree(untouched[name], folder)))
+        )
+
+    return ByVariant(make)
 
 
 class Tools:
@@ -197,7 +220,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 
 
 @pytest.fixture(scope="session")
-def postgres(rendered: dict[str, Path]) -> Iterator[str]:
+def postgres(rendered: Mapping[str, Path]) -> Iterator[str]:
     """The URL of a server, started by the very code that the rendered projects carry."""
     module = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres")
     with module.postgres_server() as url:

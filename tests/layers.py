@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -46,7 +46,7 @@ def load(path: Path, name: str) -> ModuleType:
 class Driver:
     """One driver, under the layer of the form that it serves."""
 
-    def __init__(self, label: str, rendered: dict[str, Path]) -> None:
+    def __init__(self, label: str, rendered: Mapping[str, Path]) -> None:
         self.name, io = DRIVERS[label]
         package = f"{io}_db"
         if package not in sys.modules:

@@ -77,7 +77,9 @@ def build_template(folder: Path) -> "Template":
         )
         template.clear()
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
+            # Python 3.11.4 brought filters; from 3.14 on this one is the default.
+            files.extraction_filter = getattr(tarfile, "data_filter", None)
+            files.extractall(folder)  # noqa: S202
         template.release(version)
     template.clear()
     copy_working_tree(folder)

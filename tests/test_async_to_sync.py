@@ -1,5 +1,6 @@
 import re
 import tokenize
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -120,7 +121,7 @@ FILTERED = _rendered_names("{% filter for_io(io) %}")
 PURELY_FILTERED = FILTERED - _rendered_names("{% if io")
 
 
-def test_the_table_has_no_dead_entry(rendered: dict[str, Path]) -> None:
+def test_the_table_has_no_dead_entry(rendered: Mapping[str, Path]) -> None:
     words: set[str] = set()
     for name in ("async-sqlite-fastapi", "async-postgresql-fastapi"):
         for path in rendered[name].rglob("*.py"):
@@ -158,7 +159,7 @@ def _pairs() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("asynchronous", "blocking"), _pairs())
 def test_the_filter_makes_the_sync_project_of_the_async_one(
-    rendered: dict[str, Path], asynchronous: str, blocking: str
+    rendered: Mapping[str, Path], asynchronous: str, blocking: str
 ) -> None:
     compared = 0
     for path in rendered[asynchronous].rglob("*.py"):
@@ -171,7 +172,7 @@ def test_the_filter_makes_the_sync_project_of_the_async_one(
 
 @pytest.mark.parametrize(("asynchronous", "blocking"), _pairs())
 def test_a_sync_project_shows_no_trace_of_async(
-    rendered: dict[str, Path], asynchronous: str, blocking: str
+    rendered: Mapping[str, Path], asynchronous: str, blocking: str
 ) -> None:
     for path in files(rendered[blocking]):
         text = path.read_text()

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_release_leaves_alone_what_owners_keep(
     version: str,
     variant: str,
     template: Template,
-    untouched: dict[str, Path],
+    untouched: Mapping[str, Path],
     tmp_path: Path,
 ) -> None:
     """Within a major version: a merge would be the best that an owner could get."""

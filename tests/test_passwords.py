@@ -1,5 +1,6 @@
 """A password of any characters goes all the way, and is seen nowhere on it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ PASSWORD = "s3cret@:/#%? +&=%25$'\"\\"  # noqa: S105
 
 @pytest.mark.parametrize("variant", ["async-postgresql", "sync-postgresql"])
 def test_a_password_of_any_characters_reaches_the_server_and_no_output(
-    rendered: dict[str, Path], tools: Tools, postgres: str, variant: str
+    rendered: Mapping[str, Path], tools: Tools, postgres: str, variant: str
 ) -> None:
     role = variant.replace("-", "_") + "_role"
     with psycopg.connect(postgres, autocommit=True) as connection:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -78,7 +79,7 @@ def test_a_new_migration_is_tidy_and_sorts_by_time(
 
 
 def test_a_table_without_its_migration_fails_the_projects_tests(
-    rendered: dict[str, Path], tools: Tools
+    rendered: Mapping[str, Path], tools: Tools
 ) -> None:
     project = rendered["sync-sqlite"]
     models = project / "src/my_service/models.py"
@@ -92,7 +93,7 @@ def test_a_table_without_its_migration_fails_the_projects_tests(
 
 
 def test_the_server_of_the_tests_ends_with_them_even_if_they_are_killed(
-    rendered: dict[str, Path], tmp_path: Path
+    rendered: Mapping[str, Path], tmp_path: Path
 ) -> None:
     code = (
         "import os, signal\n"

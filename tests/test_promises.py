@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def test_a_migration_that_leaves_rows_referring_to_nothing_is_undone(
 
 
 def test_an_enumeration_leaves_nothing_behind(
-    rendered: dict[str, Path], tmp_path: Path, postgres: str, tools: Tools
+    rendered: Mapping[str, Path], tmp_path: Path, postgres: str, tools: Tools
 ) -> None:
     folder = tmp_path / "moods"
     shutil.copytree(rendered["sync-postgresql"], folder)

@@ -1,6 +1,7 @@
 import keyword
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_every_word_of_the_language_and_every_standard_module_is_refused() -> No
         assert answers.package_name_problem(name), name
 
 
-def test_what_a_project_installs_cannot_be_hidden_by_its_name(rendered: dict[str, Path]) -> None:
+def test_what_a_project_installs_cannot_be_hidden_by_its_name(rendered: Mapping[str, Path]) -> None:
     for folder in rendered.values():
         text = (folder / "pyproject.toml").read_text()
         for line in text.split("[project.scripts]")[0].splitlines():

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -67,7 +67,7 @@ NewUrl = Callable[[], str]
 
 
 @pytest.fixture(params=["async-sqlite", "async-postgresql", "sync-sqlite", "sync-postgresql"])
-def project(request: pytest.FixtureRequest, rendered: dict[str, Path], tmp_path: Path) -> Path:
+def project(request: pytest.FixtureRequest, rendered: Mapping[str, Path], tmp_path: Path) -> Path:
     """A project with two more migrations."""
     folder = tmp_path / str(request.param)
     shutil.copytree(rendered[request.param], folder)

@@ -5,7 +5,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -60,7 +60,7 @@ class Restartable:
 
 
 @pytest.fixture(scope="module")
-def restartable(rendered: dict[str, Path]) -> Iterator[Restartable]:
+def restartable(rendered: Mapping[str, Path]) -> Iterator[Restartable]:
     path = rendered["sync-postgresql"] / "tests/postgres.py"
     postgres = load(path, "postgres_that_restarts")
     with postgres.postgres_server() as url:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,21 @@ def files(folder: Path) -> list[Path]:
     return [path for path in found if not LEFT & set(path.relative_to(folder).parts)]
 
 
-# All variants with the default names, and two opposite ones with all the others.
+# All variants with the default names, and two opposite ones with all the others. What is rendered
+# for one case is looked at by one process.
 CASES = [
-    (variant, names)
+    pytest.param(
+        (variant, names),
+        id=f"{variant} with {names}",
+        marks=pytest.mark.xdist_group(f"{variant} with {names}"),
+    )
     for names in NAMES
     for variant in VARIANTS
     if names == "default names" or variant in {"async-postgresql-fastapi", "sync-sqlite"}
 ]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=" with ".join)
+@pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> tuple[str, str]:
     case: tuple[str, str] = request.param
     return case
@@ -64,7 +70,7 @@ def names(case: tuple[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(case: tuple[str, str], render: Render, rendered: dict[str, Path]) -> Path:
+def folder(case: tuple[str, str], render: Render, rendered: Mapping[str, Path]) -> Path:
     variant, names = case
     if names == "default names":
         return rendered[variant]
@@ -121,7 +127,7 @@ def test_the_linter_and_the_formatter_have_nothing_to_say(folder: Path) -> None:
         )
 
 
-def test_a_project_can_be_read_in_an_hour(rendered: dict[str, Path]) -> None:
+def test_a_project_can_be_read_in_an_hour(rendered: Mapping[str, Path]) -> None:
     sources = files(rendered["async-postgresql-fastapi"] / "src")
     code = [path.read_text().splitlines() for path in sources if path.suffix == ".py"]
     assert len(sources) <= 50
@@ -140,7 +146,7 @@ def test_every_setting_stands_in_the_example(project: Path) -> None:
 
 @pytest.mark.parametrize("variant", ["async-postgresql-fastapi", "sync-sqlite"])
 def test_rendering_twice_gives_the_same_bytes(
-    variant: str, rendered: dict[str, Path], render: Render
+    variant: str, rendered: Mapping[str, Path], render: Render
 ) -> None:
     again = render(**VARIANTS[variant])
     first = {

@@ -1,7 +1,7 @@
 """An answer can be changed later: a project moves from any variant to any other."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import permutations
 from pathlib import Path
 
@@ -25,7 +25,7 @@ Move = Callable[[str, str], Path]
 
 
 @pytest.fixture
-def move(edited: dict[str, Path], tmp_path: Path) -> Move:
+def move(edited: Mapping[str, Path], tmp_path: Path) -> Move:
     """Move a project that its owner has changed from a variant to another."""
 
     def move(old: str, new: str) -> Path:
@@ -40,7 +40,7 @@ def move(edited: dict[str, Path], tmp_path: Path) -> Move:
 def test_a_project_that_nobody_has_changed_becomes_the_other_variant(
     old: str,
     new: str,
-    untouched: dict[str, Path],
+    untouched: Mapping[str, Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -55,7 +55,7 @@ def test_a_project_that_nobody_has_changed_becomes_the_other_variant(
 
 @pytest.mark.parametrize(("old", "new"), STEPS)
 def test_what_the_owner_has_written_survives_another_answer(
-    old: str, new: str, untouched: dict[str, Path], edited: dict[str, Path], move: Move
+    old: str, new: str, untouched: Mapping[str, Path], edited: Mapping[str, Path], move: Move
 ) -> None:
     rendered, before = contents(untouched[old]), contents(edited[old])
     project = move(old, new)
@@ -99,7 +99,7 @@ def test_code_that_does_not_say_await_yet_is_pointed_at(
 
 
 def test_an_api_that_the_owner_has_changed_stays_when_fastapi_goes(
-    move: Move, untouched: dict[str, Path], capsys: pytest.CaptureFixture[str]
+    move: Move, untouched: Mapping[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = move("async-sqlite-fastapi", "async-sqlite")
     assert 'prefix="/people"' in (project / "src/my_service/web/users.py").read_text()
@@ -123,7 +123,7 @@ def test_an_api_that_has_been_kept_is_the_owners_alone(move: Move) -> None:
 
 
 def test_an_answer_that_is_not_recorded_takes_its_default(
-    untouched: dict[str, Path], tmp_path: Path
+    untouched: Mapping[str, Path], tmp_path: Path
 ) -> None:
     project = Path(shutil.copytree(untouched["async-sqlite-fastapi"], tmp_path / "service"))
     before = contents(project)

@@ -1,5 +1,6 @@
 """Instants, in any time zone."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from .layers import load
 
 
 @pytest.fixture(scope="module")
-def types(rendered: dict[str, Path]) -> ModuleType:
+def types(rendered: Mapping[str, Path]) -> ModuleType:
     return load(rendered["sync-sqlite"] / "src/my_service/db/types.py", "rendered_types")
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ MARKERS = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.M)
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_update_merges_what_is_new_with_all_that_the_owner_has_changed(
-    version: str, variant: str, template: Template, edited: dict[str, Path], tmp_path: Path
+    version: str, variant: str, template: Template, edited: Mapping[str, Path], tmp_path: Path
 ) -> None:
     """The result is what the owner would have made of the new version, file for file."""
     project = template.copy(tmp_path / "service", version, **VARIANTS[variant])
@@ -34,7 +35,7 @@ def test_an_update_merges_what_is_new_with_all_that_the_owner_has_changed(
 
 
 def test_a_project_that_its_owner_has_changed_passes_its_own_checks(
-    edited: dict[str, Path], variant: str, tools: Tools, database_url: str, tmp_path: Path
+    edited: Mapping[str, Path], variant: str, tools: Tools, database_url: str, tmp_path: Path
 ) -> None:
     project = Path(shutil.copytree(edited[variant], tmp_path / "service"))
     tools.run(project, "ruff", "check", "--no-cache")
@@ -50,7 +51,7 @@ def test_an_update_of_a_project_that_nobody_has_changed_gives_the_new_version(
     version: str,
     variant: str,
     template: Template,
-    untouched: dict[str, Path],
+    untouched: Mapping[str, Path],
     tmp_path: Path,
 ) -> None:
     project = template.copy(tmp_path / "service", version, **VARIANTS[variant])
@@ -63,7 +64,7 @@ def test_an_update_of_a_project_that_nobody_has_changed_gives_the_new_version(
 
 
 def test_an_update_to_the_same_version_changes_nothing(
-    variant: str, edited: dict[str, Path], tmp_path: Path
+    variant: str, edited: Mapping[str, Path], tmp_path: Path
 ) -> None:
     project = Path(shutil.copytree(edited[variant], tmp_path / "service"))
     before = contents(project)

@@ -3,6 +3,7 @@
 import importlib
 import sqlite3
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -67,12 +68,12 @@ def io(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def rendered_urls(rendered: dict[str, Path], io: str) -> ModuleType:
+def rendered_urls(rendered: Mapping[str, Path], io: str) -> ModuleType:
     return load(rendered[f"{io}-sqlite"] / "src/my_service/db/urls.py", f"{io}_urls")
 
 
 @pytest.fixture(scope="module")
-def libpq(rendered: dict[str, Path]) -> ModuleType:
+def libpq(rendered: Mapping[str, Path]) -> ModuleType:
     return load(rendered["async-postgresql"] / "src/my_service/db/libpq.py", "rendered_libpq")
 
 

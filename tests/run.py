@@ -1,0 +1,55 @@
+"""The run as a whole: what it leaves behind, and what it says in the end."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("default", max_examples=100, deadline=None)
+# For a workflow, and for whoever changes what answers may be: --hypothesis-profile=full
+settings.register_profile("full", max_examples=1000, deadline=None)
+settings.load_profile("default")
+
+COUNTED = {
+    "updates of changed projects, versions x variants": "test_an_update_merges_what_is_new",
+    "updates of unchanged projects, versions x variants": "test_an_update_of_a_project_that_nobody",
+    "transitions of unchanged projects": "test_a_project_that_nobody_has_changed_becomes",
+    "transitions of changed projects": "test_what_the_owner_has_written_survives",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a folder for temporary files, and remove it however the run ends."""
+    if hasattr(config, "workerinput"):
+        return
+    # Look before TMPDIR is set: pytest has a folder of its own beside this one.
+    folder = Path(tempfile.mkdtemp(prefix="template-tests-", dir=tempfile.gettempdir()))
+    # If root runs the tests, another user runs PostgreSQL, and has to find its files.
+    folder.chmod(0o711)
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+
+    def remove() -> None:
+        os.environ.pop("TMPDIR")
+        if before:
+            os.environ["TMPDIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+    config.add_cleanup(remove)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much has been proved: how many updates, transitions and hostile answers."""
+    passed = [
+        report for report in terminalreporter.stats.get("passed", []) if report.when == "call"
+    ]
+    for title, test in COUNTED.items():
+        seconds = [report.duration for report in passed if f"::{test}" in report.nodeid]
+        if seconds:
+            terminalreporter.write_line(f"{title}: {len(seconds)}, {sum(seconds):.0f} s")
+    for report in passed:
+        for title, count in report.user_properties:
+            terminalreporter.write_line(f"{title}: {count}, {report.duration:.0f} s")
