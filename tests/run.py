@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("default", max_examples=100, deadline=None)
-# For a workflow, and for whoever changes what answers may be: --hypothesis-profile=full
+settings.register_profile("short", max_examples=100, deadline=None)
+# For a workflow, and for whoever changes what is tested so: --hypothesis-profile=full
 settings.register_profile("full", max_examples=1000, deadline=None)
-settings.load_profile("default")
+settings.load_profile("short")
 
 COUNTED = {
     "updates of changed projects, versions x variants": "test_an_update_merges_what_is_new",

@@ -1,5 +1,4 @@
 import keyword
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,20 +148,15 @@ def test_what_a_project_installs_cannot_be_hidden_by_its_name(rendered: Mapping[
     ],
 )
 def test_the_next_commands_are_printed_for_the_variant(
-    copier_template: Path,
-    tmp_path: Path,
+    render: Render,
+    capsys: pytest.CaptureFixture[str],
     chosen: dict[str, str],
     expected: list[str],
     unexpected: list[str],
 ) -> None:
-    data = [part for name, value in chosen.items() for part in ("--data", f"{name}={value}")]
-    result = subprocess.run(
-        ["copier", "copy", "--trust", "--defaults", *data, copier_template, tmp_path / "service"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    render(**chosen)
+    printed = capsys.readouterr().err
     for text in expected:
-        assert text in result.stderr
+        assert text in printed
     for text in unexpected:
-        assert text not in result.stderr
+        assert text not in printed

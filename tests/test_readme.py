@@ -53,6 +53,8 @@ class Machine:
             **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "Ada"),
             **dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "ada@example.org"),
             "UV_PYTHON": sys.executable,
+            # What has been fetched once is not fetched again.
+            "UV_CACHE_DIR": subprocess.check_output(["uv", "cache", "dir"], text=True).strip(),
             **{
                 name: value
                 for name, value in os.environ.items()
@@ -80,6 +82,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("machine")
 def test_the_first_command_renders_a_service_and_prints_what_starts_it(machine: Machine) -> None:
     output = machine.run(command("render"))
     service = machine.clone.parent / "my-service"
@@ -120,6 +123,7 @@ def _get(url: str) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("machine")
 def test_the_second_command_runs_the_tests(machine: Machine) -> None:
     # The quick ones here: this very test is one of the others.
     output = machine.run(command("test"), PYTEST_ADDOPTS="-m 'not slow' -k 'not examples'")

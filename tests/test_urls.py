@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError
@@ -87,7 +87,6 @@ def parts(url: URL) -> tuple[object, ...]:
 @example(f"postgresql://user:{SECRET}@{SECRET}@host/name")
 @example(f"user:{SECRET}@host/name")
 @example(f"postgresql://us,er:,{SECRET},/@host/na,me?application_name=a,b")
-@settings(max_examples=300, deadline=None)
 def test_a_url_keeps_all_but_its_driver_or_is_refused_without_its_password(
     rendered_urls: ModuleType, given: str | URL
 ) -> None:
