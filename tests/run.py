@@ -21,18 +21,20 @@ COUNTED = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the run a folder for temporary files, and remove it however the run ends."""
+    """Give the run a folder for all that it makes, and remove it however the run ends."""
     if hasattr(config, "workerinput"):
         return
-    # Look before TMPDIR is set: pytest has a folder of its own beside this one.
-    folder = Path(tempfile.mkdtemp(prefix="template-tests-", dir=tempfile.gettempdir()))
-    # If root runs the tests, another user runs PostgreSQL, and has to find its files.
+    folder = Path(tempfile.mkdtemp(prefix="template-tests-"))
+    # If root runs the tests, another user runs PostgreSQL, and has to reach its files.
     folder.chmod(0o711)
     before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(folder)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    config.option.basetemp = config.option.basetemp or folder / "pytest"
 
     def remove() -> None:
+        tempfile.tempdir = before
         os.environ.pop("TMPDIR")
         if before:
             os.environ["TMPDIR"] = before

@@ -169,11 +169,11 @@ def test_answers_are_refused_with_a_reason_or_stay_the_text_that_they_are(
 
     cases = [*product(["description"], SLIPS), *product(["package_name"], WORDS)]
     # All of them in the full profile. The validators are given all of them in any profile, below.
-    some = cases[:: max(1, 500 // settings.default.max_examples)]
+    some = cases[:: max(1, 500 // settings().max_examples)]
     for (question, text), variant in zip(some, cycle(VARIANTS.values()), strict=False):
         check = example(PLACEHOLDERS | {question: text} | variant)(check)
     check()
-    assert min(seen["rendered"], seen["refused"]) >= settings.default.max_examples / 4, seen
+    assert min(seen["rendered"], seen["refused"]) >= settings().max_examples / 4, seen
     assert len(seen) == 2 + len(VARIANTS), seen
     record_property("hostile answers", f"{seen['rendered']} rendered, {seen['refused']} refused")
 
@@ -227,4 +227,4 @@ def test_what_a_validator_lets_through_is_safe_in_every_language() -> None:
         check = example(case)(check)
     check()
     assert len(seen) == 2 * len(QUESTIONS), seen
-    assert min(seen.values()) >= settings.default.max_examples / 10, seen
+    assert min(seen.values()) >= settings().max_examples / 10, seen
