@@ -49,7 +49,16 @@ NEWER = frozenset({"annotationlib", "compression", "profiling"})
 DEVICES = frozenset(
     ["aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
+FILTERS = """
+    default_url distribution_name_for distribution_name_problem email_problem package_name_for
+    package_name_problem project_name_problem quoted slug text_problem
+    """.split()
 FOLDERS = frozenset({"src", "tests", "test", "migrations", "docs"})
+# Control characters, line ends, direction marks, lone surrogates, and what is no character.
+HIDDEN = re.compile(
+    "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff"
+    f"{''.join(chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))}]"
+)
 LONGEST_NAME = 50
 LONGEST_TEXT = 500
 
@@ -76,6 +85,13 @@ def slug(distribution_name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", distribution_name.lower())
 
 
+def default_url(database: str, package_name: str, distribution_name: str) -> str:
+    """Return the URL of the database that a service uses by default."""
+    if database == "postgresql":
+        return f"postgresql://postgres@localhost:5432/{package_name}"
+    return f"sqlite:///{slug(distribution_name)}.db"
+
+
 def quoted(text: str) -> str:
     """Return text as a double-quoted string that Python, TOML and YAML read alike."""
     return json.dumps(text, ensure_ascii=False)
@@ -87,12 +103,11 @@ def text_problem(text: str) -> str:
         return "Leave out the spaces at the beginning and the end."
     if len(text) > LONGEST_TEXT:
         return f"Use at most {LONGEST_TEXT} characters; these are {len(text)}."
-    for character in text:
-        if _breaks_a_line_of_text(character):
-            return (
-                f"Leave out the character U+{ord(character):04X}: this has to be one line of"
-                " visible text. Letters of any script, quotes and emoji are welcome."
-            )
+    if hidden := HIDDEN.search(text):
+        return (
+            f"Leave out the character U+{ord(hidden[0]):04X}: this has to be one line of visible"
+            " text. Letters of any script, quotes and emoji are welcome."
+        )
     return ""
 
 
@@ -147,36 +162,12 @@ def package_name_problem(name: str) -> str:
     return ""
 
 
-def _breaks_a_line_of_text(character: str) -> bool:
-    """Tell control characters, line ends, lone surrogates and invisible direction marks."""
-    if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-        return True
-    code = ord(character)
-    if code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
-        return True
-    return (
-        character in "\ufeff\u200e\u200f\u061c"
-        or 0x202A <= code <= 0x202E
-        or 0x2066 <= code <= 0x2069
-    )
-
-
 class Answers(Extension):
     """Make the checks and names of this file available to copier.yml and to the templates."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        for function in (
-            distribution_name_for,
-            package_name_for,
-            slug,
-            quoted,
-            text_problem,
-            project_name_problem,
-            email_problem,
-            distribution_name_problem,
-            package_name_problem,
-        ):
-            environment.filters[function.__name__] = function
+        for name in FILTERS:
+            environment.filters[name] = globals()[name]
         # Copier compiles every part of every path anew, hundreds of times in all.
         environment.from_string = cache(environment.from_string)  # type: ignore[assignment, method-assign]

@@ -1,13 +1,17 @@
-"""What an update finds in a project: its answers so far, what is changed, what is left to do."""
+"""Compare a project with the template: its last answers, what an update misses, what is left to do."""
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jinja2 import Environment, UndefinedError, pass_context
 from jinja2.ext import Extension
 from jinja2.runtime import Context
 
-# What code says that has not been moved from asyncio to blocking calls, or the other way.
+# Code that has not been moved from asyncio to blocking calls, or the other way.
 ASYNC = re.compile(r"\bawait\b|\basync (with|for)\b|\bAsync(DatabaseManager|Engine|Session)\b")
 METHODS = "commit|delete|execute|flush|get|merge|refresh|rollback|scalar|scalars"
 QUERIES = "get_by_pk|get_one|get_or_create|update_or_create|upsert_many"
@@ -20,17 +24,15 @@ HTTP = re.compile(r"\bfrom (fastapi|\S*\bweb)\b.* import\b|\bimport (fastapi|\S+
 
 
 @pass_context
-def previous_answers(context: Context) -> dict[str, str]:
-    """Return the answers that a project was last rendered with; none if it is a new one.
+def answers_before(context: Context, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a project's last `io`, `database` and `fastapi`, or the present ones if it is new.
 
-    Only answers of one word are there. Raises UndefinedError, which Copier prints as a message, if
-    the package has another name now: all its files would be deleted, and rendered elsewhere.
+    Raises UndefinedError, which Copier prints as a message, if the package has another name now:
+    all its files would be deleted, and rendered elsewhere.
     """
-    settings = context["_copier_conf"]
     file = Path(settings["dst_path"], settings["answers_file"])
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    previous = dict(re.findall(r"^(\w+): '?(\w+)'?$", text, re.M))
-    old, new = previous.get("package_name", ""), context["package_name"]
+    recorded = yaml.safe_load(file.read_bytes()) if file.is_file() else {}
+    old, new = recorded.get("package_name", ""), context["package_name"]
     if old not in ("", new):
         raise UndefinedError(
             f"The package is called {old}. An update to {new} would delete src/{old} with all that"
@@ -38,56 +40,62 @@ def previous_answers(context: Context) -> dict[str, str]:
             f" src/{new} yourself, put the new name wherever the old one stands, also in"
             f" {settings['answers_file']}, commit, and then update."
         )
-    return previous
+    before = {name: recorded.get(name, context[name]) for name in ("io", "database", "fastapi")}
+    return before | {"fastapi": str(before["fastapi"]).lower() in ("true", "yes", "y", "on", "1")}
 
 
 @pass_context
-def is_changed(context: Context, path: str, template: str) -> bool:
-    """Tell whether a file is in a project, and is in neither form what its template renders."""
-    file = Path(context["_copier_conf"]["dst_path"], path)
-    if not file.is_file():
-        return False
-    source = context.environment.get_template(template)
-    forms = [source.render({**context.get_all(), "io": io}) for io in ("async", "sync")]
-    return file.read_text(encoding="utf-8") not in forms
+def gone(context: Context, folder: str) -> str:
+    """Return a folder if a project that is updated does not have it; otherwise nothing."""
+    project = Path(context["_copier_conf"]["dst_path"])
+    is_gone = any(project.glob("*")) and not (project / folder).is_dir()
+    return folder if is_gone and context["_copier_operation"] == "update" else ""
 
 
 @pass_context
-def left_to_do(context: Context, previous: dict[str, str]) -> dict[str, list[str]]:
-    """Return what the owner has to change by hand because answers have changed, and where.
+def moved(context: Context, settings: Mapping[str, Any]) -> list[str]:
+    """Return the template's modules that are elsewhere: same name, more than half of the lines."""
+    project, root, found = Path(settings["dst_path"]), Path(settings["src_path"], "template"), []
+    for source in sorted(root.rglob("*.py*")):
+        names = str(source.relative_to(root)).removesuffix(".jinja").split(os.sep)
+        parts = [context.environment.from_string(n).render(context.get_all()) for n in names]
+        if all(parts) and not project.joinpath(*parts).exists():
+            lines = set(_lines(source))
+            for path in project.glob(f"[!.]*/**/{parts[-1]}"):
+                if len(lines.intersection(_lines(path))) > len(lines) / 2:
+                    found.append(f"{'/'.join(parts)} -> {path.relative_to(project).as_posix()}")
+    return found
 
-    The folders of the layer, called db, are the template's and left out.
-    """
-    patterns = {}
-    if previous.get("io") == "async" and context["io"] == "sync":
-        patterns["Code that still says await"] = ASYNC
-    if previous.get("io") == "sync" and context["io"] == "async":
-        patterns["Code that does not say await yet"] = SYNC
-    if previous.get("fastapi") == "true" and not context["fastapi"]:
-        patterns["Code that still imports FastAPI, or what was in web/"] = HTTP
-    if not patterns:
-        return {}
-    folder = Path(context["_copier_conf"]["dst_path"])
+
+@pass_context
+def left_to_do(context: Context, before: dict[str, Any]) -> dict[str, list[str]]:
+    """Return what an owner has to change by hand after other answers, and where; not in db/."""
+    patterns = []
+    if (before["io"], context["io"]) == ("async", "sync"):
+        patterns.append(("Code that still says await", ASYNC))
+    if (before["io"], context["io"]) == ("sync", "async"):
+        patterns.append(("Code that does not say await yet", SYNC))
+    if before["fastapi"] and not context["fastapi"]:
+        patterns.append(("Code that still imports FastAPI, or what was in web/", HTTP))
+    project = Path(context["_copier_conf"]["dst_path"])
     tasks: dict[str, list[str]] = {}
-    for path in sorted([*folder.glob("src/**/*.py"), *folder.glob("tests/**/*.py")]):
-        if "db" in path.relative_to(folder).parts:
-            continue
-        code = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        for task, pattern in patterns.items():
-            lines = [str(n) for n, line in enumerate(code, 1) if pattern.search(line)]
-            if lines:
-                place = path.relative_to(folder).as_posix()
-                tasks.setdefault(task, []).append(f"{place}:{', '.join(lines)}")
+    for task, pattern in patterns:
+        for path in sorted([*project.glob("src/**/*.py"), *project.glob("tests/**/*.py")]):
+            place, code = path.relative_to(project), enumerate(_lines(path), 1)
+            lines = ", ".join(str(number) for number, line in code if pattern.search(line))
+            if lines and "db" not in place.parts:
+                tasks.setdefault(task, []).append(f"{place.as_posix()}:{lines}")
     return tasks
 
 
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
 class Project(Extension):
-    """Make what is known of a project available to copier.yml."""
+    """Provide the filters that copier.yml applies to a project."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.globals.update(
-            previous_answers=previous_answers,
-            is_changed=is_changed,
-            left_to_do=left_to_do,
-        )
+        for function in (answers_before, gone, moved, left_to_do):
+            environment.filters[function.__name__] = function

@@ -35,7 +35,7 @@ def questionnaire(questions: dict[str, Any]) -> dict[str, tuple[str, list[str] |
     environment = Environment(autoescape=False)  # noqa: S701
     environment.add_extension(answers.Answers)
     found: dict[str, tuple[str, list[str] | None, Any]] = {}
-    context: dict[str, Any] = {"api_is_changed": False}
+    context: dict[str, Any] = {}
     for name, question in questions.items():
         default = question["default"]
         if question.get("when", True) is False:
@@ -50,8 +50,6 @@ def questionnaire(questions: dict[str, Any]) -> dict[str, tuple[str, list[str] |
 
 def test_the_questions_are_those_that_users_rely_on() -> None:
     found = questionnaire(QUESTIONS)
-    # Asked once, of those who take FastAPI out of a project with an API of their own.
-    assert found.pop("keep_api") == ("bool", None, "False")
     assert found == PUBLIC
     assert list(found) == list(PUBLIC)
 
@@ -75,7 +73,6 @@ def test_a_change_of_the_questions_is_noticed(change: Callable[[dict[str, Any]],
         found = questionnaire(questions)
     except KeyError:
         return
-    found.pop("keep_api")
     assert found != PUBLIC
 
 
