@@ -167,7 +167,6 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        for name in FILTERS:
-            environment.filters[name] = globals()[name]
+        environment.filters.update({name: globals()[name] for name in FILTERS})
         # Copier compiles every part of every path anew, hundreds of times in all.
         environment.from_string = cache(environment.from_string)  # type: ignore[assignment, method-assign]

@@ -1,6 +1,5 @@
 """Compare a project with the template: its last answers, what an update misses, what is left to do."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,15 +55,18 @@ def gone(context: Context, folder: str) -> str:
 def moved(context: Context, settings: Mapping[str, Any]) -> list[str]:
     """Return the template's modules that are elsewhere: same name, more than half of the lines."""
     project, root, found = Path(settings["dst_path"]), Path(settings["src_path"], "template"), []
-    for source in sorted(root.rglob("*.py*")):
-        names = str(source.relative_to(root)).removesuffix(".jinja").split(os.sep)
+    for source in root.rglob("*.py*"):
+        names = source.relative_to(root).as_posix().removesuffix(".jinja").split("/")
         parts = [context.environment.from_string(n).render(context.get_all()) for n in names]
         if all(parts) and not project.joinpath(*parts).exists():
-            lines = set(_lines(source))
+            text = source.read_text(encoding="utf-8")
+            if source.suffix == ".jinja":
+                text = context.environment.from_string(text).render(context.get_all())
+            lines = set(text.splitlines())
             for path in project.glob(f"[!.]*/**/{parts[-1]}"):
                 if len(lines.intersection(_lines(path))) > len(lines) / 2:
                     found.append(f"{'/'.join(parts)} -> {path.relative_to(project).as_posix()}")
-    return found
+    return sorted(found)
 
 
 @pass_context

@@ -1,6 +1,7 @@
 """What the workflows run does what they say; only GitHub's own command is played by a script."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ class Runner:
         code, output = self.run(look)
         if code or "found" not in self.outputs():
             return code, output
-        code, output = self.run(update)
+        code, output = self.run(update, ANSWERS=self.outputs()["answers"])
         if code:
             return code, output
         version = self.outputs()["version"]
@@ -123,6 +124,67 @@ def test_an_update_of_a_workflow_asks_for_the_token_that_it_needs(
     assert not runner.calls.read_text().count("create")
 
 
+def test_what_copier_says_is_in_the_pull_request(
+    later: Template, project: Path, runner: Runner
+) -> None:
+    shutil.move(project / "src/my_service/db/types.py", project / "src/my_service/types.py")
+    commit_all(project)
+    later.change("Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
+    code, output = runner.update()
+    assert code == 0, output
+    assert "  src/my_service/db/types.py -> src/my_service/types.py\n" in runner.calls.read_text()
+
+
+@pytest.mark.parametrize("name", [".copier-answers.service.yml", ".copier-answers.zzz.yml"])
+def test_an_answers_file_with_another_name_is_found(
+    name: str, later: Template, project: Path, runner: Runner
+) -> None:
+    (project / ".copier-answers.yml").rename(project / name)
+    (project / ".copier-answers.other.yml").write_text("_src_path: /nowhere\ncolour: red\n")
+    commit_all(project)
+    later.change("Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
+    code, output = runner.update()
+    assert code == 0, output
+    changed = git(project, "show", "--name-only", "--format=", f"origin/template-{LATER}")
+    assert changed.split() == [name, "Dockerfile"]
+
+
+@pytest.mark.parametrize("source", ["/nowhere/template", ".", "../template", "C:\\template"])
+def test_a_project_from_a_local_path_passes_with_a_notice(
+    source: str, later: Template, project: Path, runner: Runner
+) -> None:
+    answers = project / ".copier-answers.yml"
+    text = answers.read_text()
+    assert f"_src_path: {later.folder}\n" in text
+    answers.write_text(text.replace(f"{later.folder}", source))
+    commit_all(project)
+    code, output = runner.update()
+    assert (code, output.startswith("::notice::")) == (0, True), output
+    assert source in output
+    assert ".copier-answers.yml" in output
+    assert runner.outputs() == {}
+
+
+def test_a_project_without_an_answers_file_passes_with_a_notice(
+    project: Path, runner: Runner
+) -> None:
+    (project / ".copier-answers.yml").unlink()
+    commit_all(project)
+    code, output = runner.update()
+    assert (code, "::notice::" in output) == (0, True), output
+    assert runner.outputs() == {}
+
+
+def test_a_template_at_a_url_that_does_not_answer_is_an_error(
+    later: Template, project: Path, runner: Runner
+) -> None:
+    answers = project / ".copier-answers.yml"
+    text = answers.read_text().replace(f"{later.folder}", "file:///nowhere/template.git")
+    answers.write_text(text)
+    commit_all(project)
+    assert runner.update()[0] != 0
+
+
 @pytest.fixture
 def released(tmp_path: Path) -> Runner:
     """A repository in which a version was set two commits ago."""
@@ -140,18 +202,46 @@ def released(tmp_path: Path) -> Runner:
     return Runner(folder, tmp_path)
 
 
-def test_a_release_tags_the_commit_that_set_the_version(released: Runner) -> None:
+def released_commits(runner: Runner) -> dict[str, str]:
+    """Return the tags of the origin, and their commits."""
+    tags = git(runner.origin, "tag").split()
+    return {tag: git(runner.origin, "rev-parse", f"{tag}^{{commit}}").strip() for tag in tags}
+
+
+def test_every_version_without_a_tag_is_released_oldest_first(released: Runner) -> None:
     code, output = released.run("bash .ci/release")
     assert code == 0, output
-    tag = git(released.origin, "rev-parse", "v1.1.0^{commit}")
-    assert tag == git(released.repository, "rev-parse", "HEAD~1")
-    calls = released.calls.read_text()
-    assert calls == ("release\ncreate\nv1.1.0\n--verify-tag\n--title\n1.1.0\n--notes\nMore.\n")
+    _, newest, oldest = git(released.repository, "log", "--format=%H").split()
+    assert released_commits(released) == {"v1.0.0": oldest, "v1.1.0": newest}
+    assert released.calls.read_text() == (
+        "release\ncreate\nv1.0.0\n--verify-tag\n--title\n1.0.0\n--notes\nAll.\n"
+        "release\ncreate\nv1.1.0\n--verify-tag\n--title\n1.1.0\n--notes\nMore.\n"
+    )
 
 
 def test_a_version_is_released_once(released: Runner) -> None:
     released.run("bash .ci/release")
-    assert released.run("bash .ci/release") == (0, "v1.1.0 is there already.\n")
+    released.calls.unlink()
+    before = released_commits(released)
+    code, output = released.run("bash .ci/release")
+    assert (code, output) == (0, "v1.0.0 is there already.\nv1.1.0 is there already.\n")
+    assert released_commits(released) == before
+    assert not released.calls.exists()
+
+
+def test_a_version_that_has_been_released_is_left_alone_when_a_later_one_is(
+    released: Runner,
+) -> None:
+    git(released.repository, "tag", "v1.0.0", "HEAD")
+    git(released.repository, "push", "--quiet", "origin", "v1.0.0")
+    code, output = released.run("bash .ci/release")
+    assert code == 0, output
+    assert (
+        released_commits(released)["v1.0.0"]
+        == git(released.repository, "rev-parse", "HEAD").strip()
+    )
+    assert "v1.0.0" not in released.calls.read_text()
+    assert "create\nv1.1.0\n" in released.calls.read_text()
 
 
 def test_a_version_without_a_section_in_the_changelog_is_not_released(released: Runner) -> None:
@@ -160,7 +250,12 @@ def test_a_version_without_a_section_in_the_changelog_is_not_released(released: 
     commit_all(released.repository)
     code, output = released.run("bash .ci/release")
     assert (code, "no section for 1.2.0" in output) == (1, True)
-    assert git(released.origin, "tag") == ""
+    assert list(released_commits(released)) == ["v1.0.0", "v1.1.0"]
+    changelog = released.repository / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text() + "\n## 1.2.0 - 2027-01-01\n\nLate.\n")
+    commit_all(released.repository)
+    assert released.run("bash .ci/release")[0] == 0
+    assert "v1.2.0" in released_commits(released)
 
 
 def test_every_released_version_has_its_section_in_the_changelog() -> None:

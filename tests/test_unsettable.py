@@ -1,0 +1,93 @@
+"""What follows from the answers cannot be set, and an answer that means nothing is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from extensions.answers import default_url
+
+from .conftest import ROOT, Render
+from .releases import Template, commit_all, contents, update
+
+EVIL = "EVIL; rm"
+
+
+@pytest.mark.parametrize(
+    ("database", "url"),
+    [
+        ("sqlite", "sqlite:///my-service.db"),
+        ("postgresql", "postgresql://postgres@localhost:5432/my_service"),
+    ],
+)
+def test_the_default_url_follows_from_the_answers(database: str, url: str) -> None:
+    assert default_url(database, "my_service", "My.Service") == url
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["slug", "default_url", "gone", "moved", "keep_api"])
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_name_that_is_no_question_changes_nothing(
+    name: str, database: str, rendered: dict[str, Path], render: Render
+) -> None:
+    given = contents_without_answers(render(database=database, **{name: EVIL}))
+    assert given == contents_without_answers(rendered[f"async-{database}-fastapi"])
+
+
+def contents_without_answers(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".copier-answers.yml"
+    }
+
+
+def test_the_only_computed_answer_is_read_from_the_project() -> None:
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text()).items()
+    computed = [name for name, question in questions if is_computed(question)]
+    assert computed == ["before"]
+
+
+def is_computed(question: Any) -> bool:
+    return isinstance(question, dict) and question.get("when", True) is not True
+
+
+@pytest.mark.parametrize("value", [5, "5", EVIL, "{lost: x}"])
+def test_a_computed_answer_is_refused(value: Any, render: Render) -> None:
+    with pytest.raises(ValueError, match="'before': Leave it out"):
+        render(before=value)
+
+
+@pytest.mark.slow
+def test_a_computed_answer_in_the_answers_file_changes_nothing(
+    template: Template, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = template.copy(tmp_path / "service")
+    answers = project / ".copier-answers.yml"
+    answers.write_text(answers.read_text() + f"slug: {EVIL}\ndefault_url: {EVIL}\n")
+    commit_all(project)
+    update(project)
+    assert "is up to date with the template" in capsys.readouterr().err
+    after = contents(project)
+    assert EVIL.encode() not in b"".join(after.values())
+    assert after == contents(template.copy(tmp_path / "new"))
+
+
+@pytest.mark.parametrize("value", ["nope", "2", "yess", "", "fastapi", "null"])
+def test_what_is_neither_yes_nor_no_is_refused(value: str, render: Render) -> None:
+    with pytest.raises(ValueError, match="'fastapi': Answer yes or no"):
+        render(fastapi=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(True, True), (False, False), ("Yes", True), ("no", False), ("true", True), ("0", False)],
+)
+def test_every_way_to_say_yes_or_no_is_understood(
+    value: Any, expected: bool, render: Render
+) -> None:
+    project = render(fastapi=value)
+    assert (project / "src/my_service/web").is_dir() is expected
+    recorded = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    assert recorded["fastapi"] is expected
