@@ -72,10 +72,15 @@ def latest_revision(config: Config) -> str | None:
     return ScriptDirectory.from_config(config).get_current_head()
 
 
-def status(connection: Connection, config: Config, metadata: MetaData) -> DatabaseStatus:
-    """Return how the database stands to the migrations. Errors of the database are raised."""
+def read_revisions(config: Config) -> dict[str, bool]:
+    """Return the revisions among the migrations, and whether each is a head. Imports every file."""
     scripts = ScriptDirectory.from_config(config)
-    latest = set(scripts.get_heads())
+    return {script.revision: script.is_head for script in scripts.walk_revisions()}
+
+
+def status(connection: Connection, known: dict[str, bool], metadata: MetaData) -> DatabaseStatus:
+    """Return how the database stands to the revisions. Errors of the database are raised."""
+    latest = {revision for revision, is_head in known.items() if is_head}
     current = set(current_heads(connection))
     if not current:
         if not _own_tables(connection, metadata):
@@ -86,8 +91,7 @@ def status(connection: Connection, config: Config, metadata: MetaData) -> Databa
         return DatabaseStatus.UP_TO_DATE
     if len(current) != 1 or len(latest) > 1:
         return DatabaseStatus.DIVERGED
-    known = {script.revision for script in scripts.walk_revisions()}
-    return DatabaseStatus.BEHIND if current <= known else DatabaseStatus.AHEAD
+    return DatabaseStatus.BEHIND if current <= known.keys() else DatabaseStatus.AHEAD
 
 
 def create(connection: Connection, config: Config, metadata: MetaData) -> None:
@@ -125,7 +129,7 @@ def sync(connection: Connection, config: Config, metadata: MetaData) -> SyncResu
     Raises SchemaError for a database that holds tables of ours without a history, or whose
     history is not that of the migrations.
     """
-    before = status(connection, config, metadata)
+    before = status(connection, read_revisions(config), metadata)
     connection.rollback()
     if before is DatabaseStatus.UP_TO_DATE:
         return SyncResult.ALREADY_UP_TO_DATE
