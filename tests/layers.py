@@ -22,7 +22,6 @@ DRIVERS = {
     "psycopg-async": ("psycopg", "async"),
     "psycopg": ("psycopg", "sync"),
     "psycopg2": ("psycopg2", "sync"),
-    "pg8000": ("pg8000", "sync"),
     "aiosqlite": ("aiosqlite", "async"),
     "pysqlite": ("pysqlite", "sync"),
 }

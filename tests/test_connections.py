@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from sqlalchemy import Connection
@@ -134,6 +134,30 @@ def test_a_folder_of_sockets_can_stand_for_a_host(driver: Driver, server: Server
     query |= {"port": port}
     assert driver.connect(server.url.set(host=None, port=None, query=query), peer) is None
 
+    folder = quote(str(server.sockets), safe="")
+    start = f"postgresql://postgres:{server.url.password}"
+    for where, query_port in ((f"{folder}:{port}", ""), (folder, f"?port={port}")):
+        assert driver.connect(f"{start}@{where}/postgres{query_port}", peer) is None
+
+
+def test_the_user_the_password_and_the_database_may_stand_in_the_query(
+    postgresql: Driver, server: Server
+) -> None:
+    def look(connection: Connection) -> tuple[Any, ...]:
+        found = connection.exec_driver_sql("SELECT current_user, current_database()").one()
+        return (*found, f"{connection.engine} {connection.engine.url!r}")
+
+    password = str(server.url.password)
+    query = urlencode({"user": "postgres", "password": password, "dbname": "template1"})
+    for where in ("", "nosuch:wrong@"):
+        url = f"postgresql://{where}localhost:{server.url.port}/nosuch?{query}"
+        user, database, shown = postgresql.connect(url, look)
+        assert (user, database) == ("postgres", "template1")
+        assert password not in shown
+    name, message = failure(postgresql, url.replace(password, "s3cret"))
+    assert name == "WRONG_CREDENTIALS"
+    assert "s3cret" not in message
+
 
 @pytest.mark.parametrize(
     ("query", "expected"),
@@ -181,6 +205,30 @@ def test_what_a_driver_cannot_do_is_refused_by_name(
     with pytest.raises(refusals, match=name) as raised:
         show(driver, f"{address(server)}{name}=nosuch")
     assert str(server.url.password) not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "query"),
+    [("x" * 64, {}), ("a..b", {}), ("localhost", {"keepalives_idle": 10**20})],
+)
+def test_a_value_that_is_out_of_range_is_a_failure_to_connect(
+    driver: Driver, server: Server, host: str, query: dict[str, Any]
+) -> None:
+    assert failure(driver, address(server, host, **query))[0] == "UNREACHABLE"
+
+
+@pytest.mark.parametrize("port", ["-1", "0", "65536", "70000", str(10**20)])
+@pytest.mark.parametrize(
+    "where",
+    ["h:{}/name", "h/name?port={}", "/name?host=h&port={}", "/name?host=h:{}", "h:1,h:{}/name"],
+)
+def test_a_port_that_is_out_of_range_is_refused_before_any_connection(
+    postgresql: Driver, where: str, port: str
+) -> None:
+    url = postgresql.url(f"postgresql://user:s3cret@{where.format(port)}")
+    with pytest.raises(ValueError, match="a port has to be between 1 and 65535") as raised:
+        postgresql.engine.make_engine(url)
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("hosts", ["h1:abc,h2:1", "[::1:1,h2:1"])

@@ -58,7 +58,13 @@ def drivers_of(dialect: str) -> list[str]:
     ]
 
 
-NAMED = [(dialect, driver) for dialect in DIALECTS for driver in drivers_of(dialect)]
+# pg8000 knows neither time limits for connecting nor those of a session.
+NAMED = [
+    (dialect, driver)
+    for dialect in DIALECTS
+    for driver in drivers_of(dialect)
+    if driver != "pg8000"
+]
 
 
 @pytest.fixture(scope="module", params=["async", "sync"])
@@ -130,6 +136,14 @@ def test_every_driver_that_sqlalchemy_knows_is_kept_or_replaced_by_one_that_can_
         assert chosen == given
     else:
         assert chosen == rendered_urls.driver_url(given.set(drivername=dialect))
+
+
+def test_pg8000_is_refused_or_replaced(rendered_urls: ModuleType, io: str) -> None:
+    if io == "async":
+        assert rendered_urls.driver_url("postgresql+pg8000://h/n").drivername.endswith("asyncpg")
+    else:
+        with pytest.raises(ValueError, match="'pg8000' cannot serve postgresql here; use one of"):
+            rendered_urls.driver_url("postgresql+pg8000://h/n")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
