@@ -13,12 +13,12 @@ from pytest_copier.plugin import CopierFixture
 from .layers import POSTGRESQL, SQLITE, Driver, load
 from .owner import edit
 from .releases import Template, build_template, copy_working_tree, git
-from .run import pytest_configure, pytest_terminal_summary
+from .run import pytest_configure, pytest_terminal_summary, pytest_xdist_make_scheduler
 from .shared import ByVariant, Shared
 from .tls import Certificates, Server, gate, server_with_tls
 from .variants import VARIANTS
 
-__all__ = ["pytest_configure", "pytest_terminal_summary"]
+__all__ = ["pytest_configure", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
 
 ROOT = Path(__file__).parents[1]
 Render = Callable[..., Path]

@@ -1,4 +1,4 @@
-"""The run as a whole: what it leaves behind, and what it says in the end."""
+"""The run as a whole: which process runs which tests, what stays behind, what is said in the end."""
 
 import os
 import shutil
@@ -7,18 +7,49 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("short", max_examples=100, deadline=None)
 # For a workflow, and for whoever changes what is tested so: --hypothesis-profile=full
 settings.register_profile("full", max_examples=1000, deadline=None)
 settings.load_profile("short")
 
+# Modules whose tests run one after the other, because they ...
+TOGETHER = {
+    # ... measure time, or keep all cores busy,
+    **dict.fromkeys(
+        ("connections", "failures", "races", "refusals", "replicas", "promises", "restarts", "tls"),
+        "timing",
+    ),
+    # ... use the same clone.
+    "readme": "readme",
+}
 COUNTED = {
     "updates of changed projects, versions x variants": "test_an_update_merges_what_is_new",
     "updates of unchanged projects, versions x variants": "test_an_update_of_a_project_that_nobody",
     "transitions of unchanged projects": "test_a_project_that_nobody_has_changed_becomes",
     "transitions of changed projects": "test_what_the_owner_has_written_survives",
 }
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process the next test, or the next tests that belong together.
+
+    pytest-xdist 3.8 has `--dist=loadgroup` for it, which has no effect with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition(".py::")[0].rpartition("test_")[2]
+        if module == "tidiness" and " with " in nodeid:
+            # What is rendered with other names is rendered for all tests of the module.
+            return nodeid.partition("[")[2]
+        return TOGETHER.get(module, nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from .layers import Driver
 from .tls import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("timing")]
+pytestmark = pytest.mark.slow
 
 # Not every system has them all.
 TCP_OPTIONS = [

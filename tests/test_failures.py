@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .layers import Driver
 from .tls import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("timing")]
+pytestmark = pytest.mark.slow
 
 
 def failed(driver: Driver, connection: Connection, *statements: str) -> str:

@@ -15,7 +15,7 @@ from .test_replicas import HEADER, PROCESSES, NewUrl, ask, new_url, project
 
 __all__ = ["new_url", "project"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("timing")]
+pytestmark = pytest.mark.slow
 
 postgresql = pytest.mark.parametrize(
     "project", ["async-postgresql", "sync-postgresql"], indirect=True

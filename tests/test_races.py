@@ -9,7 +9,7 @@ from benchmarks.races import KEYS, SUBJECTS
 
 from .variants import VARIANTS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("timing")]
+pytestmark = pytest.mark.slow
 
 CALLERS = 32
 INCREMENTS = 1600

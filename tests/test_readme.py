@@ -82,7 +82,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("machine")
 def test_the_first_command_renders_a_service_and_prints_what_starts_it(machine: Machine) -> None:
     output = machine.run(command("render"))
     service = machine.clone.parent / "my-service"
@@ -126,7 +125,6 @@ def _get(url: str) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("machine")
 def test_the_second_command_runs_the_tests(machine: Machine) -> None:
     # The quick ones here: this very test is one of the others.
     output = machine.run(command("test"), PYTEST_ADDOPTS="-m 'not slow' -k 'not examples'")

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from .layers import Driver
 from .tls import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("timing")]
+pytestmark = pytest.mark.slow
 
 SECRET = "s3cret"  # noqa: S105
 

@@ -17,7 +17,7 @@ import pytest
 
 from .conftest import ROOT, Tools
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("timing")]
+pytestmark = pytest.mark.slow
 
 PROCESSES = 8
 ROUNDS = 5

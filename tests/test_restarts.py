@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .layers import Driver, load
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("timing")]
+pytestmark = pytest.mark.slow
 
 IN_FLIGHT, IDLE = 3, 4
 

@@ -44,21 +44,16 @@ def files(folder: Path) -> list[Path]:
     return [path for path in found if not LEFT & set(path.relative_to(folder).parts)]
 
 
-# All variants with the default names, and two opposite ones with all the others. What is rendered
-# for one case is looked at by one process.
+# All variants with the default names, and two opposite ones with all the others.
 CASES = [
-    pytest.param(
-        (variant, names),
-        id=f"{variant} with {names}",
-        marks=pytest.mark.xdist_group(f"{variant} with {names}"),
-    )
+    (variant, names)
     for names in NAMES
     for variant in VARIANTS
     if names == "default names" or variant in {"async-postgresql-fastapi", "sync-sqlite"}
 ]
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=CASES, ids=" with ".join)
 def case(request: pytest.FixtureRequest) -> tuple[str, str]:
     case: tuple[str, str] = request.param
     return case

@@ -6,11 +6,7 @@ from sqlalchemy import Connection, text
 from .layers import Driver
 from .tls import Certificates, Server, binaries_with_tls
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("timing"),
-    pytest.mark.usefixtures("home"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("home")]
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 TLS_OF = ("gate", "own") if binaries_with_tls() else ("gate",)
