@@ -95,6 +95,7 @@ BAD_ANSWERS = [
     ("package_name", "alembic", "hides something"),
     ("package_name", "tests", "hides something"),
     ("package_name", "__main__", "hides something"),
+    ("fastapi", "nope", "yes or no"),
 ]
 
 
@@ -105,7 +106,9 @@ def test_a_bad_answer_is_refused_with_what_would_be_right(
     environment = Environment(autoescape=False)  # noqa: S701
     environment.add_extension(answers.Answers)
     validator = environment.from_string(QUESTIONS[question]["validator"])
-    assert message in validator.render({question: answer})
+    assert message in validator.render(
+        {question: answer, "_copier_conf": {"data": {question: answer}}}
+    )
 
 
 @pytest.mark.parametrize("question", [name for name in ASKED if "validator" in ASKED[name]])
