@@ -79,31 +79,41 @@ def serving(python: Path, folder: Path, *arguments: str, **environment: str) -> 
             process.wait()
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("variant", ["async-sqlite-fastapi", "sync-sqlite-fastapi"])
+@pytest.mark.parametrize(
+    ("variant", "start", "level", "expected"),
+    [
+        ("sync-sqlite-fastapi", "uvicorn", "info", (1, 0)),
+        *(("async-sqlite-fastapi", start, "Debug", (1, 1)) for start in STARTS),
+    ],
+)
 def test_lines_of_the_owner_are_logged_once_from_the_chosen_level_on(
-    rendered: dict[str, Path], tools: Tools, tmp_path: Path, variant: str, start: str
+    rendered: dict[str, Path],
+    tools: Tools,
+    tmp_path: Path,
+    variant: str,
+    start: str,
+    level: str,
+    expected: tuple[int, int],
 ) -> None:
     code = "import sys; print(sys.executable)"
     python = Path(tools.run(rendered[variant], "python", "-c", code).strip())
     (tmp_path / "own.py").write_text(OWN)
-    for level, expected in (("info", (1, 0)), ("Debug", (1, 1)), ("WARNING", (0, 0))):
-        environment = {
-            "DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
-            "DATABASE__SQLALCHEMY__ECHO": "true",
-            "LOG_LEVEL": level,
-            "PYTHONPATH": str(tmp_path),
-        }
-        with serving(python, tmp_path, *STARTS[start], **environment) as address:
-            urlopen(f"{address}/log").close()  # noqa: S310
-            with suppress(HTTPError):
-                urlopen(f"{address}/readyz").close()  # noqa: S310
-        lines = (tmp_path / "log").read_text().splitlines()
-        logged = tuple(lines.count(line) for line in ("INFO: an info line", "DEBUG: a debug line"))
-        assert logged == expected, "\n".join(lines)
-        # The lines of uvicorn keep their own format, and level.
-        assert sum('"GET /log HTTP/1.1" 200' in line for line in lines) == 1
-        # SQLAlchemy's own handler would write the statements of /readyz once more.
-        if start != "dev":
-            assert sum("BEGIN (implicit)" in line for line in lines) == 1
-        assert sum("Application startup complete." in line for line in lines) == 1
+    environment = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
+        "DATABASE__SQLALCHEMY__ECHO": "true",
+        "LOG_LEVEL": level,
+        "PYTHONPATH": str(tmp_path),
+    }
+    with serving(python, tmp_path, *STARTS[start], **environment) as address:
+        urlopen(f"{address}/log").close()  # noqa: S310
+        with suppress(HTTPError):
+            urlopen(f"{address}/readyz").close()  # noqa: S310
+    lines = (tmp_path / "log").read_text().splitlines()
+    logged = tuple(lines.count(line) for line in ("INFO: an info line", "DEBUG: a debug line"))
+    assert logged == expected, "\n".join(lines)
+    # The lines of uvicorn keep their own format, and level.
+    assert sum('"GET /log HTTP/1.1" 200' in line for line in lines) == 1
+    # SQLAlchemy's own handler would write the statements of /readyz once more.
+    if start != "dev":
+        assert sum("BEGIN (implicit)" in line for line in lines) == 1
+    assert sum("Application startup complete." in line for line in lines) == 1
