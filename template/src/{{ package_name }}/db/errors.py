@@ -30,6 +30,10 @@ class SchemaError(exc.SQLAlchemyError):
     """The schema is in a state that must not be touched without a decision; the message says which."""
 
 
+class ConfigurationError(ValueError):
+    """A setting cannot be used; the message has what would be right."""
+
+
 # PostgreSQL's SQLSTATEs and SQLite's result codes.
 CODES = {
     Failure.UNREACHABLE: ("53300", "57P03", "SQLITE_CANTOPEN"),
