@@ -47,9 +47,10 @@ class Driver:
 
     def __init__(self, label: str, rendered: Mapping[str, Path]) -> None:
         self.name, io = DRIVERS[label]
-        package = f"{io}_db"
+        database = "sqlite" if label in SQLITE else "postgresql"
+        package = f"{io}_{database}_db"
         if package not in sys.modules:
-            load(rendered[f"{io}-postgresql"] / "src/my_service/db", package)
+            load(rendered[f"{io}-{database}"] / "src/my_service/db", package)
         self.engine = import_module(f"{package}.engine")
         self.errors = import_module(f"{package}.errors")
 
