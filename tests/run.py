@@ -33,7 +33,7 @@ COUNTED = {
 }
 
 
-class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+class Scheduling(LoadScopeScheduling):
     """Gives each process the next test, or the next tests that belong together.
 
     pytest-xdist 3.8 has `--dist=loadgroup` for it, which has no effect with pytest 9.2.
