@@ -42,17 +42,22 @@ def load(path: Path, name: str) -> ModuleType:
     return module
 
 
+def module(rendered: Mapping[str, Path], variant: str, name: str) -> ModuleType:
+    """Import a module of the layer that a variant has."""
+    package = f"{variant.replace('-', '_')}_db"
+    if package not in sys.modules:
+        load(rendered[variant] / "src/my_service/db", package)
+    return import_module(f"{package}.{name}")
+
+
 class Driver:
     """One driver, under the layer of the form that it serves."""
 
     def __init__(self, label: str, rendered: Mapping[str, Path]) -> None:
         self.name, io = DRIVERS[label]
-        database = "sqlite" if label in SQLITE else "postgresql"
-        package = f"{io}_{database}_db"
-        if package not in sys.modules:
-            load(rendered[f"{io}-{database}"] / "src/my_service/db", package)
-        self.engine = import_module(f"{package}.engine")
-        self.errors = import_module(f"{package}.errors")
+        variant = f"{io}-{'sqlite' if label in SQLITE else 'postgresql'}"
+        self.engine = module(rendered, variant, "engine")
+        self.errors = module(rendered, variant, "errors")
 
     def url(self, url: str | URL) -> str:
         """Return a URL that names this driver."""

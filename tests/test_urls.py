@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .layers import load
+from .layers import module
 
 DIALECTS = ("postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql")
 SECRET = "s3cret"  # noqa: S105
@@ -75,12 +75,12 @@ def io(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def rendered_urls(rendered: Mapping[str, Path], io: str) -> ModuleType:
-    return load(rendered[f"{io}-sqlite"] / "src/my_service/db/urls.py", f"{io}_urls")
+    return module(rendered, f"{io}-sqlite", "urls")
 
 
 @pytest.fixture(scope="module")
 def libpq(rendered: Mapping[str, Path]) -> ModuleType:
-    return load(rendered["async-postgresql"] / "src/my_service/db/libpq.py", "rendered_libpq")
+    return module(rendered, "async-postgresql", "libpq")
 
 
 def parts(url: URL) -> tuple[object, ...]:
