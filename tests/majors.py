@@ -31,4 +31,4 @@ def check_conflict(base: bytes, mine: bytes, theirs: bytes, merged: bytes) -> No
     old, ours, new = (text.decode().splitlines() for text in (base, mine, theirs))
     assert touch(old, ours, new), "both have changed lines that are apart"
     lost = {*ours} - {*old} - {*merged.decode().splitlines()}
-    assert not lost
+    assert not lost, sorted(lost)
