@@ -145,8 +145,6 @@ def test_the_table_has_no_dead_entry(rendered: Mapping[str, Path]) -> None:
 ALLOWED = {
     # The protocol between server and application.
     "app.py": ["asynccontextmanager", "async def lifespan", "AsyncIterator"],
-    # The server has an event loop, which no file may be read on.
-    "test_health.py": ["from asyncio import get_running_loop"],
     # URLs that name the driver of the other style.
     "urls.py": [r"# Drivers that need asyncio.*?\n", r"TRANSLATED = \{.*?\}"],
     "test_urls.py": [r"\+(asyncpg|aiosqlite|aiomysql)"],
