@@ -73,8 +73,14 @@ def pytest_configure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
     config.add_cleanup(remove)
-    # Whoever stops the run from outside, as `timeout` does, stops it like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def stop(*given: object) -> None:
+        # Once: `timeout` sends the signal to uv and to pytest, and uv passes it on.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # Whoever stops the run from outside stops it like Ctrl-C.
+    signal.signal(signal.SIGTERM, stop)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
