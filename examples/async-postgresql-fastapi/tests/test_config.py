@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import AnyUrl, BaseModel, PostgresDsn, ValidationError
 from sqlalchemy import AsyncAdaptedQueuePool, NullPool, engine, text
 
 from my_service.config import Settings
@@ -38,19 +38,19 @@ def test_settings_are_read_from_a_file() -> None:
 def test_passwords_are_shown_neither_by_settings_nor_by_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@host/name")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:layer-test-secret@host/name")
     settings = Settings()
-    assert "secret" in settings.database.sqlalchemy.url
-    assert "secret" not in repr(settings)
-    assert "secret" not in str(settings)
-    monkeypatch.setenv("DATABASE__SQLALCHEMY__URL", "postgresql://user:secret@host/name")
+    assert "layer-test-secret" in settings.database.sqlalchemy.url
+    assert "layer-test-secret" not in repr(settings)
+    assert "layer-test-secret" not in str(settings)
+    monkeypatch.setenv("DATABASE__SQLALCHEMY__URL", "postgresql://user:layer-test-secret@host/name")
     monkeypatch.setenv("DATABASE__SQLALCHEMY__POOL_SIZE", "many")
     with pytest.raises(ValidationError) as raised:
         Settings()
-    assert "secret" not in str(raised.value)
+    assert "layer-test-secret" not in str(raised.value)
     with pytest.raises(ValidationError) as raised:
-        manager_from_config({"sqlalchemy": "postgresql://user:secret@host/name"})
-    assert "secret" not in str(raised.value)
+        manager_from_config({"sqlalchemy": "postgresql://user:layer-test-secret@host/name"})
+    assert "layer-test-secret" not in str(raised.value)
 
 
 def test_a_manager_is_built_from_settings_a_part_of_them_or_a_mapping() -> None:
@@ -84,7 +84,7 @@ def test_a_pool_of_ones_own_gets_the_settings_that_it_knows() -> None:
     pool = manager_from_config(config).engine.pool
     assert isinstance(pool, AsyncAdaptedQueuePool)
     assert pool.timeout() == 5
-    with pytest.raises(TypeError, match="pool_size"):
+    with pytest.raises(ValueError, match="pool_size"):
         manager_from_config({"sqlalchemy": {"url": URL, "poolclass": NullPool, "pool_size": 7}})
 
 
@@ -106,6 +106,55 @@ async def test_time_limits_and_the_name_stay_with_a_pool_of_ones_own(
 def test_a_misspelt_setting_is_an_error() -> None:
     with pytest.raises(ValidationError, match="sqlalchmey"):
         manager_from_config({"sqlalchmey": {"url": URL}})
+
+
+def test_a_misspelt_engine_argument_is_an_error_that_has_the_right_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE__SQLALCHEMY__POLL_SIZE", "7")
+    with pytest.raises(ValueError, match=r"did you mean pool_size\?.*'poll_size'"):
+        manager_from_config(Settings())
+
+
+@pytest.mark.parametrize("name", ["DATABASE__URL", "DATABASE__SQLALCHEMY_URL", "DATABASE__ALEMBIK"])
+def test_a_misspelt_section_is_an_error_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setenv(name, URL)
+    with pytest.raises(ValidationError, match=name.partition("__")[2].lower()):
+        Settings()
+
+
+def test_urls_of_pydantic_are_taken_from_mappings_and_from_models() -> None:
+    class SQLAlchemy(BaseModel):
+        url: AnyUrl = AnyUrl(URL)
+
+    class Service(BaseModel):
+        sqlalchemy: SQLAlchemy = SQLAlchemy()
+
+    for config in (Service(), {"database": Service().model_dump()}):
+        assert manager_from_config(config).engine.url.database == "name"
+    dsn = PostgresDsn("postgresql://user:p%40@host/name")
+    settings = Settings.model_validate({"database": {"sqlalchemy": {"url": dsn}}})
+    assert settings.database.sqlalchemy.url == "postgresql://user:p%40@host/name"
+
+
+@pytest.mark.parametrize("level", ["debug", "Info", "WARNING"])
+def test_the_log_level_may_be_written_in_any_case(
+    monkeypatch: pytest.MonkeyPatch,
+    level: str,
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    assert Settings().log_level == level.upper()
+
+
+def test_an_unknown_log_level_is_an_error_that_lists_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(ValidationError, match=r"'DEBUG', 'INFO', .*'ERROR' or 'CRITICAL'"):
+        Settings()
 
 
 def test_base_is_that_of_the_layer() -> None:

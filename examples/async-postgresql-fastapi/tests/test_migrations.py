@@ -1,15 +1,15 @@
 """The migrations and the models say the same."""
 
 import logging
+import os
 import subprocess
 import sys
 
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, inspect, select, text
+from sqlalchemy import URL, Connection, inspect, text
 
-from my_service.database import Base
-from my_service.db import AsyncDatabaseManager, SyncResult
+from my_service.db import AsyncDatabaseManager
 
 from .conftest import MIGRATIONS
 
@@ -21,7 +21,7 @@ def alembic(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=True,
-        env={"DATABASE_URL": url.render_as_string(hide_password=False)},
+        env=os.environ | {"DATABASE_URL": url.render_as_string(hide_password=False)},
     )
 
 
@@ -31,8 +31,10 @@ def what_there_is(connection: Connection) -> list[str]:
     return [*inspect(connection).get_table_names(), *enums.scalars()]
 
 
-def test_there_is_one_head(manager: AsyncDatabaseManager) -> None:
-    assert len(ScriptDirectory.from_config(manager.alembic_cfg).get_heads()) == 1
+def test_there_is_one_head() -> None:
+    # Without a database, because several heads could not be migrated.
+    heads = ScriptDirectory(MIGRATIONS).get_heads()
+    assert len(heads) <= 1, 'merge them: uv run alembic merge heads -m "Merge"'
 
 
 async def test_up_down_and_up_leaves_no_trace(empty_manager: AsyncDatabaseManager) -> None:
@@ -79,21 +81,3 @@ async def test_logging_stays_as_the_application_set_it_up(
 
 def test_the_alembic_command_prints_sql(empty_url: URL) -> None:
     assert "INSERT INTO alembic_version" in alembic(empty_url, "upgrade", "head", "--sql").stdout
-
-
-async def test_each_tenant_may_have_a_schema_of_its_own(
-    url: URL,
-    manager: AsyncDatabaseManager,
-) -> None:
-    async with manager.engine.begin() as connection:
-        await connection.execute(text("CREATE SCHEMA acme"))
-    connect_args = {"server_settings": {"search_path": "acme"}}
-    engine_args = {"connect_args": connect_args}
-    async with AsyncDatabaseManager(url, MIGRATIONS, engine_args=engine_args) as tenant:
-        assert await tenant.sync() is SyncResult.CREATED
-    table = next(iter(Base.metadata.sorted_tables))
-    async with manager.engine.connect() as connection:
-        translated = await connection.execution_options(schema_translate_map={None: "acme"})
-        await translated.execute(select(table))
-        found = await translated.execute(text("SELECT count(*) FROM acme.alembic_version"))
-        assert found.scalar() == 1

@@ -1,6 +1,7 @@
-"""What all tests share: a database of their own for each, and none of the outer settings."""
+"""Fixtures for all tests: a database for each, and settings that only the tests choose."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,20 +9,31 @@ import pytest
 from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
-from my_service.config import AlembicSettings
+from my_service.config import AlembicSettings, Settings
 from my_service.db import DatabaseManager
 
 from .databases import database_server, new_database
 
 MIGRATIONS = AlembicSettings().migrations_path
 
+# Settings for the tests, as environment variables. A setting without a default needs a value here.
+ENVIRONMENT: dict[str, str] = {}
+
+
+def pytest_configure() -> None:
+    """Replace the settings in the environment, before any module can read them."""
+    prefix = Settings.model_config.get("env_prefix", "")
+    fields = Settings.model_fields.items()
+    names = "|".join(str(field.validation_alias or prefix + name) for name, field in fields)
+    for variable in list(os.environ):
+        if re.fullmatch(rf"({names})(__.*)?", variable, re.IGNORECASE):
+            del os.environ[variable]
+    os.environ.update(ENVIRONMENT)
+
 
 @pytest.fixture(autouse=True)
-def no_outer_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide the environment and the file .env, so that no test meets a database in use."""
-    for name in os.environ:
-        if name.upper().startswith("DATABASE"):
-            monkeypatch.delenv(name)
+def no_settings_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the project's file `.env`."""
     monkeypatch.chdir(tmp_path)
 
 

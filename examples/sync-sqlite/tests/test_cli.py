@@ -11,6 +11,8 @@ from my_service.cli import main
 def run(*arguments: str, exit_code: int = 0) -> str:
     """Run the command with these arguments, and return what it prints."""
     result: Result = CliRunner().invoke(main, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
     assert result.exit_code == exit_code, result.output
     return result.output
 
@@ -73,5 +75,5 @@ def test_drop_wants_a_second_flag_in_production(monkeypatch: pytest.MonkeyPatch)
 def test_an_unusable_url_ends_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "nosuchdb://user:secret@host/name")
     output = run("db", "status", exit_code=1)
-    assert output.startswith("Error: no database 'nosuchdb' is known; use one of: ")
+    assert output.startswith("Error: unknown database 'nosuchdb'; use one of: ")
     assert "secret" not in output

@@ -1,6 +1,7 @@
 """The migrations and the models say the same."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -20,7 +21,7 @@ def alembic(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=True,
-        env={"DATABASE_URL": url.render_as_string(hide_password=False)},
+        env=os.environ | {"DATABASE_URL": url.render_as_string(hide_password=False)},
     )
 
 
@@ -29,8 +30,10 @@ def what_there_is(connection: Connection) -> list[str]:
     return inspect(connection).get_table_names()
 
 
-def test_there_is_one_head(manager: DatabaseManager) -> None:
-    assert len(ScriptDirectory.from_config(manager.alembic_cfg).get_heads()) == 1
+def test_there_is_one_head() -> None:
+    # Without a database, because several heads could not be migrated.
+    heads = ScriptDirectory(MIGRATIONS).get_heads()
+    assert len(heads) <= 1, 'merge them: uv run alembic merge heads -m "Merge"'
 
 
 def test_up_down_and_up_leaves_no_trace(empty_manager: DatabaseManager) -> None:

@@ -1,10 +1,17 @@
 """What can be set: from the environment, or from a file .env in the working folder."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Literal["DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL"]
+
+
+def url_as_text(url: Any) -> Any:
+    """Return one of pydantic's URLs as text, such as AnyUrl or PostgresDsn; all else as it is."""
+    return str(url) if hasattr(url, "unicode_string") else url
 
 
 class SQLAlchemySettings(BaseModel):
@@ -13,7 +20,7 @@ class SQLAlchemySettings(BaseModel):
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     # Not in repr(): it may hold a password.
-    url: str = Field(
+    url: Annotated[str, BeforeValidator(url_as_text)] = Field(
         default="postgresql://postgres@localhost:5432/my_service",
         min_length=1,
         repr=False,
@@ -26,7 +33,8 @@ class SQLAlchemySettings(BaseModel):
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
     application_name: str = "my-service"
-    # In seconds; 0 is no limit, and what a proxy such as PgBouncer asks for.
+    # In seconds; 0 is no limit. Behind PgBouncer in session mode, both timeouts have to be 0; its
+    # transaction mode is not supported yet.
     connect_timeout: int = Field(default=10, ge=0)
     statement_timeout: float = Field(default=30, ge=0)
     idle_in_transaction_session_timeout: float = Field(default=60, ge=0)
@@ -42,7 +50,7 @@ class AlembicSettings(BaseModel):
     # with everybody queued behind, before giving way and trying again.
     wait: float = Field(default=600, ge=0)
     lock_timeout: float = Field(default=5, gt=0)
-    # For a proxy that pools by transaction, such as PgBouncer: one transaction for all migrations.
+    # Run all migrations in one transaction and hold the lock in it, not in the session.
     transaction_lock: bool = False
 
 
@@ -70,7 +78,7 @@ class Settings(BaseSettings):
 
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
-    log_level: str = "INFO"
+    log_level: Annotated[LogLevel, BeforeValidator(str.upper)] = "INFO"
     # Guards the database against being dropped by a slip.
     production: bool = False
 

@@ -31,7 +31,8 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseM
         manager_from_config({"sqlalchemy": {"url": "sqlite:///other.db", "echo": True}})
 
     What is in `sqlalchemy` beside the URL goes to the engine. `config` itself is not changed.
-    Raises pydantic.ValidationError for bad values, ValueError for a URL that cannot be served.
+    Raises pydantic.ValidationError for bad values, ConfigurationError for a URL that
+    cannot be served.
     """
     values = config.model_dump() if isinstance(config, BaseModel) else config
     database = DatabaseSettings.model_validate(values.get("database", values))
@@ -47,6 +48,8 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseM
         engine_args=engine_args,
         base_model=Base,
     )
+    # The names and the format of new migrations.
+    manager.alembic_cfg.toml_file_name = str(Path(__file__).parents[2] / "pyproject.toml")
     manager.alembic_cfg.attributes |= database.alembic.model_dump(exclude={"migrations_path"})
     return manager
 

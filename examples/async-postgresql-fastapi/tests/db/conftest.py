@@ -1,4 +1,8 @@
+"""A database for each test, with tables and migrations that are not those of the service."""
+
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
@@ -10,13 +14,35 @@ from ..conftest import MIGRATIONS
 from .models import TableBase
 
 
+@pytest.fixture(scope="session")
+def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the service's `env.py` and the migrations in `versions/`."""
+    folder = tmp_path_factory.mktemp("migrations")
+    for name in ("env.py", "script.py.mako", "alembic.ini"):
+        shutil.copy(MIGRATIONS / name, folder)
+    shutil.copytree(Path(__file__).with_name("versions"), folder / "versions")
+    return folder
+
+
 @pytest.fixture
-async def tables(empty_url: URL) -> AsyncIterator[AsyncDatabaseManager]:
+async def empty_manager(empty_url: URL, migrations: Path) -> AsyncIterator[AsyncDatabaseManager]:
+    async with AsyncDatabaseManager(empty_url, migrations, base_model=TableBase) as manager:
+        yield manager
+
+
+@pytest.fixture
+async def manager(empty_manager: AsyncDatabaseManager) -> AsyncDatabaseManager:
+    await empty_manager.upgrade()
+    return empty_manager
+
+
+@pytest.fixture
+async def tables(empty_url: URL, migrations: Path) -> AsyncIterator[AsyncDatabaseManager]:
     """The manager of a database with the tables of this folder's models."""
     engine_args = {"pool_size": 32, "pool_timeout": 60}
     async with AsyncDatabaseManager(
         empty_url,
-        MIGRATIONS,
+        migrations,
         engine_args=engine_args,
         base_model=TableBase,
     ) as manager:

@@ -1,13 +1,24 @@
 """Tables for the tests of the database layer, apart from those of the service."""
 
+import enum
+import uuid
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import ForeignKey, MetaData, UniqueConstraint
+from sqlalchemy import ARRAY, JSON, ForeignKey, Integer, MetaData, Numeric, UniqueConstraint, func
 from sqlalchemy.ext.asyncio import AsyncAttrs
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    mapped_column,
+    relationship,
+    synonym,
+)
 
 from my_service.db.base import QueryMixin
-from my_service.db.types import UTCDateTime
+from my_service.db.types import UTCDateTime, utcnow
 
 
 class TableBase(AsyncAttrs, QueryMixin, DeclarativeBase):
@@ -15,7 +26,7 @@ class TableBase(AsyncAttrs, QueryMixin, DeclarativeBase):
 
 
 class Page(TableBase):
-    __tablename__ = "pages"
+    __tablename__ = "layer_test_pages"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     path: Mapped[str] = mapped_column(unique=True)
@@ -26,11 +37,11 @@ class Page(TableBase):
 
 
 class Link(TableBase):
-    __tablename__ = "links"
+    __tablename__ = "layer_test_links"
     __table_args__ = (UniqueConstraint("page_id", "target"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    page_id: Mapped[int] = mapped_column(ForeignKey("pages.id", ondelete="CASCADE"))
+    page_id: Mapped[int] = mapped_column(ForeignKey("layer_test_pages.id", ondelete="CASCADE"))
     target: Mapped[str]
     page: Mapped[Page] = relationship(back_populates="links", lazy="selectin")
 
@@ -38,12 +49,82 @@ class Link(TableBase):
 class Word(TableBase):
     """Columns named like the parameters of the query functions, and a key of two columns."""
 
-    __tablename__ = "words"
+    __tablename__ = "layer_test_words"
 
     model: Mapped[str] = mapped_column(primary_key=True)
     pk: Mapped[str] = mapped_column(primary_key=True)
     session: Mapped[str | None]
     defaults: Mapped[str | None]
+
+
+class Shelf(TableBase):
+    """Loads its books with a join, and them with their shelf."""
+
+    __tablename__ = "layer_test_shelves"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    label: Mapped[str | None]
+    title: Mapped[str | None] = synonym("label")
+    meta: Mapped[Any | None] = mapped_column(JSON)
+    opened_at: Mapped[datetime | None] = mapped_column(server_default=func.current_timestamp())
+    books: Mapped[list["Book"]] = relationship(lazy="joined", back_populates="shelf")
+
+
+class Book(TableBase):
+    __tablename__ = "layer_test_books"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(unique=True)
+    shelf_id: Mapped[int] = mapped_column(ForeignKey("layer_test_shelves.id"))
+    shelf: Mapped[Shelf] = relationship(lazy="joined", back_populates="books")
+
+
+class Kind(enum.Enum):
+    RED = "r"
+    BLUE = "b"
+    GREEN = "g"
+
+
+class Item(TableBase):
+    """Keys of many types, one of them at a time."""
+
+    __tablename__ = "layer_test_items"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[Kind | None] = mapped_column(unique=True)
+    uid: Mapped[uuid.UUID | None] = mapped_column(unique=True)
+    amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2), unique=True)
+    path: Mapped[list[int] | None] = mapped_column(ARRAY(Integer), unique=True)
+    note: Mapped[str | None]
+    visits: Mapped[int] = mapped_column(default=0)
+    updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime, onupdate=utcnow)
+
+
+class Versioned(TableBase):
+    __tablename__ = "layer_test_versioned"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str | None]
+    version: Mapped[int] = mapped_column()
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+
+
+class DataBase(MappedAsDataclass, DeclarativeBase):
+    metadata = TableBase.metadata
+
+
+class Note(DataBase):
+    """A dataclass whose constructor takes only some of its attributes."""
+
+    __tablename__ = "layer_test_notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    name: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str | None] = mapped_column(default=None)
+    hint: Mapped[str | None] = mapped_column(default=None, init=False)
 
 
 class PlainBase(DeclarativeBase):

@@ -46,6 +46,11 @@ async def test_arguments_for_the_engine_are_used_and_left_as_they_are(empty_url:
     assert engine_args == {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
 
 
+def test_an_unknown_argument_is_refused_with_the_name_that_is_near(empty_url: URL) -> None:
+    with pytest.raises(ValueError, match=r"did you mean application_name\?.*'aplication_name'"):
+        make_engine(empty_url, {"aplication_name": "x"})
+
+
 @pytest.mark.parametrize(
     ("change", "failure"),
     [
@@ -66,6 +71,20 @@ async def test_a_failure_to_connect_has_a_name_and_shows_no_password(
     await engine.dispose()
     assert raised.value.failure is failure
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 70000, 10**20])
+def test_a_port_that_is_out_of_range_is_refused(server: URL, port: int) -> None:
+    for url in (server.set(port=port), server.update_query_dict({"port": str(port)})):
+        with pytest.raises(ValueError, match="a port has to be between 1 and 65535"):
+            make_engine(url)
+
+
+async def test_a_host_that_no_resolver_takes_is_a_failure_to_connect(server: URL) -> None:
+    engine = make_engine(server.set(host="x" * 64))
+    with pytest.raises(ConnectionFailed, match="cannot connect"):
+        await ping(engine)
+    await engine.dispose()
 
 
 async def test_a_connection_that_was_cut_costs_no_error(tables: AsyncDatabaseManager) -> None:

@@ -1,8 +1,9 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import URL, text
+from sqlalchemy import URL, select, text
 
 from my_service.db import (
     AsyncDatabaseManager,
@@ -13,9 +14,8 @@ from my_service.db import (
 )
 
 from ..concurrency import together
-from ..conftest import MIGRATIONS
 from ..databases import new_database
-from .models import TableBase
+from .models import Page, TableBase
 
 
 async def has_table(manager: AsyncDatabaseManager, *names: str) -> bool:
@@ -43,25 +43,29 @@ async def test_sync_creates_then_has_nothing_to_do(empty_manager: AsyncDatabaseM
 
 async def test_sync_upgrades_a_database_that_is_behind(
     empty_manager: AsyncDatabaseManager,
+) -> None:
+    await empty_manager.upgrade("layer_test_1")
+    assert await empty_manager.get_status() is DatabaseStatus.BEHIND
+    assert await empty_manager.sync() is SyncResult.UPGRADED
+    assert await empty_manager.get_current_revision() == "layer_test_2"
+    await empty_manager.downgrade("-1")
+    assert await empty_manager.get_current_revision() == "layer_test_1"
+
+
+async def test_a_migration_that_was_just_written_is_found(
+    empty_url: URL,
+    migrations: Path,
     tmp_path: Path,
 ) -> None:
-    await empty_manager.sync()
-    head = await empty_manager.get_current_revision()
-    later = tmp_path / "later"
-    later.mkdir()
-    for name in ("env.py", "script.py.mako", "alembic.ini"):
-        (later / name).write_text((MIGRATIONS / name).read_text())
-    versions = later / "versions"
-    versions.mkdir()
-    for path in (MIGRATIONS / "versions").glob("*.py"):
-        (versions / path.name).write_text(path.read_text())
-    async with AsyncDatabaseManager(empty_manager.engine.url, later) as manager:
+    folder = Path(shutil.copytree(migrations, tmp_path / "migrations"))
+    async with AsyncDatabaseManager(empty_url, folder, base_model=TableBase) as manager:
+        await manager.sync()
+        assert await manager.get_status() is DatabaseStatus.UP_TO_DATE
         command.revision(manager.alembic_cfg, "later", rev_id="later")
+        assert await manager.get_status(reread=False) is DatabaseStatus.UP_TO_DATE
         assert await manager.get_status() is DatabaseStatus.BEHIND
         assert await manager.sync() is SyncResult.UPGRADED
         assert await manager.get_current_revision() == "later"
-        await manager.downgrade("-1")
-        assert await manager.get_current_revision() == head
 
 
 async def test_a_database_that_is_ahead_is_left_alone(manager: AsyncDatabaseManager) -> None:
@@ -83,9 +87,9 @@ async def test_tables_without_a_history_are_refused(manager: AsyncDatabaseManage
 async def test_create_makes_the_tables_and_records_the_revision(
     tables: AsyncDatabaseManager,
 ) -> None:
-    assert await has_table(tables, "pages")
-    assert await has_table(tables, "pages", "title")
-    assert not await has_table(tables, "pages", "nosuch")
+    assert await has_table(tables, "layer_test_pages")
+    assert await has_table(tables, "layer_test_pages", "title")
+    assert not await has_table(tables, "layer_test_pages", "nosuch")
     assert not await has_table(tables, "nosuch")
     assert await tables.get_status() is DatabaseStatus.UP_TO_DATE
 
@@ -95,7 +99,7 @@ async def test_drop_removes_everything_and_takes_an_empty_database(
 ) -> None:
     for _ in range(2):
         await tables.drop()
-        assert not await has_table(tables, "pages")
+        assert not await has_table(tables, "layer_test_pages")
         assert await tables.get_status() is DatabaseStatus.EMPTY
 
 
@@ -111,18 +115,19 @@ async def test_reading_the_revision_leaves_the_transaction_usable(
 
 async def test_concurrent_syncs_apply_each_migration_once(
     empty_manager: AsyncDatabaseManager,
+    migrations: Path,
 ) -> None:
     async def sync(number: int) -> SyncResult:
-        async with AsyncDatabaseManager(empty_manager.engine.url, MIGRATIONS) as manager:
+        async with AsyncDatabaseManager(empty_manager.engine.url, migrations) as manager:
             return await manager.sync()
 
     await together(sync, range(8))
     assert await empty_manager.get_status() is DatabaseStatus.UP_TO_DATE
 
 
-async def test_several_databases_may_be_migrated_at_once(server: URL) -> None:
+async def test_several_databases_may_be_migrated_at_once(server: URL, migrations: Path) -> None:
     async def sync(url: URL) -> SyncResult:
-        async with AsyncDatabaseManager(url, MIGRATIONS) as manager:
+        async with AsyncDatabaseManager(url, migrations) as manager:
             return await manager.sync()
 
     async with new_database(server) as one, new_database(server) as other:
@@ -144,4 +149,25 @@ async def test_the_migrations_may_be_in_a_folder_with_any_name(
     ) as manager:
         assert await manager.get_latest_revision() is None
         await manager.create()
-        assert await has_table(manager, "pages")
+        assert await has_table(manager, "layer_test_pages")
+
+
+async def test_each_tenant_may_have_a_schema_of_its_own(
+    manager: AsyncDatabaseManager,
+    migrations: Path,
+) -> None:
+    async with manager.engine.begin() as connection:
+        await connection.execute(text("CREATE SCHEMA acme"))
+    connect_args = {"server_settings": {"search_path": "acme"}}
+    async with AsyncDatabaseManager(
+        manager.engine.url,
+        migrations,
+        engine_args={"connect_args": connect_args},
+        base_model=TableBase,
+    ) as tenant:
+        assert await tenant.sync() is SyncResult.CREATED
+    async with manager.engine.connect() as connection:
+        translated = await connection.execution_options(schema_translate_map={None: "acme"})
+        await translated.execute(select(Page.path))
+        found = await translated.execute(text("SELECT count(*) FROM acme.alembic_version"))
+        assert found.scalar() == 1

@@ -9,7 +9,7 @@ from my_service.db import (
 )
 
 from ..concurrency import together
-from .models import Page, PlainPage, Word
+from .models import Page, PlainPage, Shelf, Word
 
 
 async def test_rows_are_inserted_and_updated(table_session: AsyncSession) -> None:
@@ -25,17 +25,26 @@ async def test_rows_are_inserted_and_updated(table_session: AsyncSession) -> Non
 
 async def test_the_last_of_two_rows_with_one_key_wins(table_session: AsyncSession) -> None:
     rows = [{"path": "/", "title": "first"}, {"path": "/", "title": "last"}]
-    result = await Page.upsert_many(table_session, rows)
+    result = await Page.upsert_many(table_session, rows, on="path")
     assert [page.title for page, _ in result] == ["last"]
 
 
 async def test_update_names_what_is_overwritten(table_session: AsyncSession) -> None:
     await Page.get_or_create(table_session, path="/", title="old", visits=1)
     rows = [{"path": "/", "title": "new", "visits": 2}]
-    [(page, _)] = await Page.upsert_many(table_session, rows, update=["visits"])
-    assert (page.title, page.visits) == ("old", 2)
-    [(page, _)] = await Page.upsert_many(table_session, [{"path": "/", "title": "x"}], update=[])
+    for update in (["visits"], "visits"):
+        [(page, _)] = await Page.upsert_many(table_session, rows, on="path", update=update)
+        assert (page.title, page.visits) == ("old", 2)
+    [(page, _)] = await Page.upsert_many(table_session, rows, on=["path"], update=[])
     assert page.title == "old"
+
+
+async def test_only_what_the_rows_name_is_overwritten(table_session: AsyncSession) -> None:
+    page, _ = await Page.get_or_create(table_session, path="/", title="old", visits=1)
+    with pytest.raises(ValueError, match="every row must have a value for path, visits"):
+        await Page.upsert_many(table_session, [{"path": "/"}], on="path", update=["visits"])
+    await Page.upsert_many(table_session, [{"path": "/", "title": "new"}], on="path")
+    assert (page.title, page.visits) == ("new", 1)
 
 
 async def test_many_rows_are_written_without_returning_them(table_session: AsyncSession) -> None:
@@ -47,22 +56,43 @@ async def test_many_rows_are_written_without_returning_them(table_session: Async
 
 
 async def test_rows_that_cannot_be_matched_are_refused(table_session: AsyncSession) -> None:
-    with pytest.raises(TypeError, match="no attribute 'pth'"):
-        await Page.upsert_many(table_session, [{"pth": "/"}])
+    rows = [{"path": "/"}, {"path": "/a", "title": "a"}]
     with pytest.raises(ValueError, match="same attributes"):
-        await Page.upsert_many(table_session, [{"path": "/"}, {"path": "/a", "title": "a"}])
-    with pytest.raises(ValueError, match="no value for its key"):
-        await Page.upsert_many(table_session, [{"path": None}])
-    with pytest.raises(ValueError, match="say with on"):
-        await Page.upsert_many(table_session, [{"title": "a"}])
-    with pytest.raises(ValueError, match="must have a value"):
+        await Page.upsert_many(table_session, rows, on="path")
+    with pytest.raises(ValueError, match="no None in path"):
+        await Page.upsert_many(table_session, [{"path": None}], on="path")
+    with pytest.raises(ValueError, match="must have a value for path, title"):
         await Page.upsert_many(table_session, [{"title": "a"}], on="path")
-    assert await Page.upsert_many(table_session, []) == []
+    with pytest.raises(ValueError, match="must have a value for"):
+        await Page.upsert_many(table_session, [{"title": "a"}], on=[])
+    assert await Page.upsert_many(table_session, [], on="path") == []
+
+
+@pytest.mark.parametrize("name", ["pth", "links", "metadata", "upsert_many"])
+async def test_names_that_are_no_columns_are_refused(
+    table_session: AsyncSession,
+    name: str,
+) -> None:
+    row, message = {"path": "/"}, f"Page has no column '{name}'; it has: id, path, title, visits"
+    with pytest.raises(TypeError, match=message):
+        await Page.upsert_many(table_session, [row | {name: "/"}], on="path")
+    with pytest.raises(TypeError, match=message):
+        await Page.upsert_many(table_session, [row], on=["path", name])
+    with pytest.raises(TypeError, match=message):
+        await Page.upsert_many(table_session, [row], on="path", update=[name])
+    with pytest.raises(TypeError, match="Shelf has no column 'title'; it has: id, name, label"):
+        await Shelf.upsert_many(table_session, [{"name": "a", "title": "synonym"}], on="name")
+    assert not table_session.in_transaction()
+
+
+async def test_on_has_to_be_given(table_session: AsyncSession) -> None:
+    with pytest.raises(TypeError, match="required keyword-only argument: 'on'"):
+        await Page.upsert_many(table_session, [{"path": "/"}])  # type: ignore[call-arg]
 
 
 async def test_a_composite_key_identifies_a_row(table_session: AsyncSession) -> None:
     rows = [{"model": "m", "pk": pk, "session": "s"} for pk in "ba"]
-    result = await Word.upsert_many(table_session, rows)
+    result = await Word.upsert_many(table_session, rows, on=["model", "pk"])
     assert [word.pk for word, _ in result] == ["a", "b"]
 
 

@@ -39,36 +39,36 @@ async def test_a_session_is_rolled_back_on_any_error(pages: AsyncDatabaseManager
 
 
 async def test_an_http_error_rolls_back_too(app: FastAPI, pages: AsyncDatabaseManager) -> None:
-    @app.post("/broken")
+    @app.post("/layer-test/broken")
     async def broken(session: DatabaseSession) -> None:
         session.add(Page(path="/"))
         await session.flush()
         raise HTTPException(400)
 
     with TestClient(app) as client:
-        assert client.post("/broken").status_code == 400
+        assert client.post("/layer-test/broken").status_code == 400
     assert await paths(pages) == []
 
 
 @pytest.mark.usefixtures("pages")
 def test_a_commit_that_fails_is_not_answered_with_success(app: FastAPI) -> None:
-    @app.post("/late")
+    @app.post("/layer-test/late")
     async def late(session: DatabaseSession) -> dict[str, str]:
         session.add_all([Page(path="/"), Page(path="/")])
         return {"status": "saved"}
 
     with TestClient(app) as client:
-        assert client.post("/late").status_code == 409
+        assert client.post("/layer-test/late").status_code == 409
 
 
 @pytest.mark.usefixtures("pages")
 def test_more_requests_than_connections_are_all_answered(app: FastAPI) -> None:
-    @app.get("/page")
+    @app.get("/layer-test/page")
     async def read(session: DatabaseSession) -> int | None:
         page = await session.scalar(select(Page))
         return page and page.visits
 
-    @app.put("/page/{visits}")
+    @app.put("/layer-test/page/{visits}")
     async def write(visits: int, session: DatabaseSession) -> None:
         await Page.update_or_create(session, {"visits": visits}, path="/")
 
@@ -76,8 +76,8 @@ def test_more_requests_than_connections_are_all_answered(app: FastAPI) -> None:
 
         def request(number: int) -> int:
             if number % 4:
-                return client.get("/page").status_code
-            return client.put(f"/page/{number}").status_code
+                return client.get("/layer-test/page").status_code
+            return client.put(f"/layer-test/page/{number}").status_code
 
         assert set(executor.map(request, range(240))) == {200}
 
@@ -85,12 +85,12 @@ def test_more_requests_than_connections_are_all_answered(app: FastAPI) -> None:
 def test_one_manager_serves_all_requests(app: FastAPI) -> None:
     seen = set()
 
-    @app.get("/connection")
+    @app.get("/layer-test/connection")
     async def connection(session: DatabaseSession) -> None:
         await session.execute(text("SELECT 1"))
         seen.add(id(session.get_bind()))
 
     with TestClient(app) as client:
         for _ in range(50):
-            client.get("/connection")
+            client.get("/layer-test/connection")
     assert len(seen) == 1

@@ -1,9 +1,32 @@
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import URL, text
 
 from my_service.web.dependencies import DatabaseSession
 
+from ..conftest import MIGRATIONS
 from .conftest import app_for
+
+
+@pytest.fixture
+def reads() -> Iterator[list[int]]:
+    """The thread of every access to the files of the migrations."""
+    found: list[int] = []
+    counting = True
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        reading = event in ("open", "os.listdir", "os.scandir")
+        if counting and reading and str(arguments[0]).startswith(str(MIGRATIONS)):
+            found.append(threading.get_ident())
+
+    sys.addaudithook(count)
+    yield found
+    counting = False
 
 
 def test_the_service_is_ready_with_a_migrated_database(client: TestClient) -> None:
@@ -23,7 +46,7 @@ def test_a_database_that_does_not_answer_is_not_ready(server: URL) -> None:
     nowhere = server.set(port=1)
     app = app_for(nowhere)
 
-    @app.get("/work")
+    @app.get("/layer-test/work")
     async def work(session: DatabaseSession) -> None:
         await session.execute(text("SELECT 1"))
 
@@ -31,6 +54,22 @@ def test_a_database_that_does_not_answer_is_not_ready(server: URL) -> None:
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()) == (503, {"status": "unreachable"})
         assert client.get("/livez").status_code == 200
-        answer = client.get("/work")
+        answer = client.get("/layer-test/work")
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "1"
+
+
+def test_the_migrations_are_read_once_and_never_on_the_event_loop(
+    client: TestClient,
+    reads: list[int],
+) -> None:
+    assert client.portal
+    event_loop = client.portal.call(threading.get_ident)
+    reads.clear()
+    assert client.get("/readyz").status_code == 200
+    assert reads
+    assert event_loop not in reads
+    reads.clear()
+    for _ in range(3):
+        assert client.get("/readyz").status_code == 200
+    assert reads == []

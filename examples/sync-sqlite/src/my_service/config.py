@@ -1,10 +1,17 @@
 """What can be set: from the environment, or from a file .env in the working folder."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Literal["DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL"]
+
+
+def url_as_text(url: Any) -> Any:
+    """Return one of pydantic's URLs as text, such as AnyUrl or PostgresDsn; all else as it is."""
+    return str(url) if hasattr(url, "unicode_string") else url
 
 
 class SQLAlchemySettings(BaseModel):
@@ -13,7 +20,7 @@ class SQLAlchemySettings(BaseModel):
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     # Not in repr(): it may hold a password.
-    url: str = Field(
+    url: Annotated[str, BeforeValidator(url_as_text)] = Field(
         default="sqlite:///my-service.db",
         min_length=1,
         repr=False,
@@ -63,7 +70,7 @@ class Settings(BaseSettings):
 
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
-    log_level: str = "INFO"
+    log_level: Annotated[LogLevel, BeforeValidator(str.upper)] = "INFO"
     # Guards the database against being dropped by a slip.
     production: bool = False
 

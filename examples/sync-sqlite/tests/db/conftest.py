@@ -1,4 +1,8 @@
+"""A database for each test, with tables and migrations that are not those of the service."""
+
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
@@ -10,13 +14,35 @@ from ..conftest import MIGRATIONS
 from .models import TableBase
 
 
+@pytest.fixture(scope="session")
+def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the service's `env.py` and the migrations in `versions/`."""
+    folder = tmp_path_factory.mktemp("migrations")
+    for name in ("env.py", "script.py.mako", "alembic.ini"):
+        shutil.copy(MIGRATIONS / name, folder)
+    shutil.copytree(Path(__file__).with_name("versions"), folder / "versions")
+    return folder
+
+
 @pytest.fixture
-def tables(empty_url: URL) -> Iterator[DatabaseManager]:
+def empty_manager(empty_url: URL, migrations: Path) -> Iterator[DatabaseManager]:
+    with DatabaseManager(empty_url, migrations, base_model=TableBase) as manager:
+        yield manager
+
+
+@pytest.fixture
+def manager(empty_manager: DatabaseManager) -> DatabaseManager:
+    empty_manager.upgrade()
+    return empty_manager
+
+
+@pytest.fixture
+def tables(empty_url: URL, migrations: Path) -> Iterator[DatabaseManager]:
     """The manager of a database with the tables of this folder's models."""
     engine_args = {"pool_size": 32, "pool_timeout": 60}
     with DatabaseManager(
         empty_url,
-        MIGRATIONS,
+        migrations,
         engine_args=engine_args,
         base_model=TableBase,
     ) as manager:

@@ -44,6 +44,11 @@ def test_arguments_for_the_engine_are_used_and_left_as_they_are(empty_url: URL) 
     assert engine_args == {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
 
 
+def test_an_unknown_argument_is_refused_with_the_name_that_is_near(empty_url: URL) -> None:
+    with pytest.raises(ValueError, match=r"did you mean application_name\?.*'aplication_name'"):
+        make_engine(empty_url, {"aplication_name": "x"})
+
+
 def test_every_session_sees_the_same_data_in_memory(tmp_path: Path) -> None:
     with DatabaseManager("sqlite://", tmp_path) as manager:
         with manager.engine.begin() as connection:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from my_service.db import (
 )
 
 from ..concurrency import together
-from ..conftest import MIGRATIONS
 from ..databases import new_database
 from .models import TableBase
 
@@ -43,25 +43,29 @@ def test_sync_creates_then_has_nothing_to_do(empty_manager: DatabaseManager) -> 
 
 def test_sync_upgrades_a_database_that_is_behind(
     empty_manager: DatabaseManager,
+) -> None:
+    empty_manager.upgrade("layer_test_1")
+    assert empty_manager.get_status() is DatabaseStatus.BEHIND
+    assert empty_manager.sync() is SyncResult.UPGRADED
+    assert empty_manager.get_current_revision() == "layer_test_2"
+    empty_manager.downgrade("-1")
+    assert empty_manager.get_current_revision() == "layer_test_1"
+
+
+def test_a_migration_that_was_just_written_is_found(
+    empty_url: URL,
+    migrations: Path,
     tmp_path: Path,
 ) -> None:
-    empty_manager.sync()
-    head = empty_manager.get_current_revision()
-    later = tmp_path / "later"
-    later.mkdir()
-    for name in ("env.py", "script.py.mako", "alembic.ini"):
-        (later / name).write_text((MIGRATIONS / name).read_text())
-    versions = later / "versions"
-    versions.mkdir()
-    for path in (MIGRATIONS / "versions").glob("*.py"):
-        (versions / path.name).write_text(path.read_text())
-    with DatabaseManager(empty_manager.engine.url, later) as manager:
+    folder = Path(shutil.copytree(migrations, tmp_path / "migrations"))
+    with DatabaseManager(empty_url, folder, base_model=TableBase) as manager:
+        manager.sync()
+        assert manager.get_status() is DatabaseStatus.UP_TO_DATE
         command.revision(manager.alembic_cfg, "later", rev_id="later")
+        assert manager.get_status(reread=False) is DatabaseStatus.UP_TO_DATE
         assert manager.get_status() is DatabaseStatus.BEHIND
         assert manager.sync() is SyncResult.UPGRADED
         assert manager.get_current_revision() == "later"
-        manager.downgrade("-1")
-        assert manager.get_current_revision() == head
 
 
 def test_a_database_that_is_ahead_is_left_alone(manager: DatabaseManager) -> None:
@@ -83,9 +87,9 @@ def test_tables_without_a_history_are_refused(manager: DatabaseManager) -> None:
 def test_create_makes_the_tables_and_records_the_revision(
     tables: DatabaseManager,
 ) -> None:
-    assert has_table(tables, "pages")
-    assert has_table(tables, "pages", "title")
-    assert not has_table(tables, "pages", "nosuch")
+    assert has_table(tables, "layer_test_pages")
+    assert has_table(tables, "layer_test_pages", "title")
+    assert not has_table(tables, "layer_test_pages", "nosuch")
     assert not has_table(tables, "nosuch")
     assert tables.get_status() is DatabaseStatus.UP_TO_DATE
 
@@ -95,7 +99,7 @@ def test_drop_removes_everything_and_takes_an_empty_database(
 ) -> None:
     for _ in range(2):
         tables.drop()
-        assert not has_table(tables, "pages")
+        assert not has_table(tables, "layer_test_pages")
         assert tables.get_status() is DatabaseStatus.EMPTY
 
 
@@ -111,18 +115,19 @@ def test_reading_the_revision_leaves_the_transaction_usable(
 
 def test_concurrent_syncs_apply_each_migration_once(
     empty_manager: DatabaseManager,
+    migrations: Path,
 ) -> None:
     def sync(number: int) -> SyncResult:
-        with DatabaseManager(empty_manager.engine.url, MIGRATIONS) as manager:
+        with DatabaseManager(empty_manager.engine.url, migrations) as manager:
             return manager.sync()
 
     together(sync, range(8))
     assert empty_manager.get_status() is DatabaseStatus.UP_TO_DATE
 
 
-def test_several_databases_may_be_migrated_at_once(server: URL) -> None:
+def test_several_databases_may_be_migrated_at_once(server: URL, migrations: Path) -> None:
     def sync(url: URL) -> SyncResult:
-        with DatabaseManager(url, MIGRATIONS) as manager:
+        with DatabaseManager(url, migrations) as manager:
             return manager.sync()
 
     with new_database(server) as one, new_database(server) as other:
@@ -144,4 +149,4 @@ def test_the_migrations_may_be_in_a_folder_with_any_name(
     ) as manager:
         assert manager.get_latest_revision() is None
         manager.create()
-        assert has_table(manager, "pages")
+        assert has_table(manager, "layer_test_pages")

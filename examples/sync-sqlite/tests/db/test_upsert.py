@@ -9,7 +9,7 @@ from my_service.db import (
 )
 
 from ..concurrency import together
-from .models import Page, PlainPage, Word
+from .models import Page, PlainPage, Shelf, Word
 
 
 def test_rows_are_inserted_and_updated(table_session: Session) -> None:
@@ -25,17 +25,26 @@ def test_rows_are_inserted_and_updated(table_session: Session) -> None:
 
 def test_the_last_of_two_rows_with_one_key_wins(table_session: Session) -> None:
     rows = [{"path": "/", "title": "first"}, {"path": "/", "title": "last"}]
-    result = Page.upsert_many(table_session, rows)
+    result = Page.upsert_many(table_session, rows, on="path")
     assert [page.title for page, _ in result] == ["last"]
 
 
 def test_update_names_what_is_overwritten(table_session: Session) -> None:
     Page.get_or_create(table_session, path="/", title="old", visits=1)
     rows = [{"path": "/", "title": "new", "visits": 2}]
-    [(page, _)] = Page.upsert_many(table_session, rows, update=["visits"])
-    assert (page.title, page.visits) == ("old", 2)
-    [(page, _)] = Page.upsert_many(table_session, [{"path": "/", "title": "x"}], update=[])
+    for update in (["visits"], "visits"):
+        [(page, _)] = Page.upsert_many(table_session, rows, on="path", update=update)
+        assert (page.title, page.visits) == ("old", 2)
+    [(page, _)] = Page.upsert_many(table_session, rows, on=["path"], update=[])
     assert page.title == "old"
+
+
+def test_only_what_the_rows_name_is_overwritten(table_session: Session) -> None:
+    page, _ = Page.get_or_create(table_session, path="/", title="old", visits=1)
+    with pytest.raises(ValueError, match="every row must have a value for path, visits"):
+        Page.upsert_many(table_session, [{"path": "/"}], on="path", update=["visits"])
+    Page.upsert_many(table_session, [{"path": "/", "title": "new"}], on="path")
+    assert (page.title, page.visits) == ("new", 1)
 
 
 def test_many_rows_are_written_without_returning_them(table_session: Session) -> None:
@@ -47,22 +56,43 @@ def test_many_rows_are_written_without_returning_them(table_session: Session) ->
 
 
 def test_rows_that_cannot_be_matched_are_refused(table_session: Session) -> None:
-    with pytest.raises(TypeError, match="no attribute 'pth'"):
-        Page.upsert_many(table_session, [{"pth": "/"}])
+    rows = [{"path": "/"}, {"path": "/a", "title": "a"}]
     with pytest.raises(ValueError, match="same attributes"):
-        Page.upsert_many(table_session, [{"path": "/"}, {"path": "/a", "title": "a"}])
-    with pytest.raises(ValueError, match="no value for its key"):
-        Page.upsert_many(table_session, [{"path": None}])
-    with pytest.raises(ValueError, match="say with on"):
-        Page.upsert_many(table_session, [{"title": "a"}])
-    with pytest.raises(ValueError, match="must have a value"):
+        Page.upsert_many(table_session, rows, on="path")
+    with pytest.raises(ValueError, match="no None in path"):
+        Page.upsert_many(table_session, [{"path": None}], on="path")
+    with pytest.raises(ValueError, match="must have a value for path, title"):
         Page.upsert_many(table_session, [{"title": "a"}], on="path")
-    assert Page.upsert_many(table_session, []) == []
+    with pytest.raises(ValueError, match="must have a value for"):
+        Page.upsert_many(table_session, [{"title": "a"}], on=[])
+    assert Page.upsert_many(table_session, [], on="path") == []
+
+
+@pytest.mark.parametrize("name", ["pth", "links", "metadata", "upsert_many"])
+def test_names_that_are_no_columns_are_refused(
+    table_session: Session,
+    name: str,
+) -> None:
+    row, message = {"path": "/"}, f"Page has no column '{name}'; it has: id, path, title, visits"
+    with pytest.raises(TypeError, match=message):
+        Page.upsert_many(table_session, [row | {name: "/"}], on="path")
+    with pytest.raises(TypeError, match=message):
+        Page.upsert_many(table_session, [row], on=["path", name])
+    with pytest.raises(TypeError, match=message):
+        Page.upsert_many(table_session, [row], on="path", update=[name])
+    with pytest.raises(TypeError, match="Shelf has no column 'title'; it has: id, name, label"):
+        Shelf.upsert_many(table_session, [{"name": "a", "title": "synonym"}], on="name")
+    assert not table_session.in_transaction()
+
+
+def test_on_has_to_be_given(table_session: Session) -> None:
+    with pytest.raises(TypeError, match="required keyword-only argument: 'on'"):
+        Page.upsert_many(table_session, [{"path": "/"}])  # type: ignore[call-arg]
 
 
 def test_a_composite_key_identifies_a_row(table_session: Session) -> None:
     rows = [{"model": "m", "pk": pk, "session": "s"} for pk in "ba"]
-    result = Word.upsert_many(table_session, rows)
+    result = Word.upsert_many(table_session, rows, on=["model", "pk"])
     assert [word.pk for word, _ in result] == ["a", "b"]
 
 

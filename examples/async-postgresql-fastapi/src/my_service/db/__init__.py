@@ -1,7 +1,7 @@
 """The database layer. It knows SQLAlchemy and Alembic, and nothing of settings or the web."""
 
 from .base import Base
-from .errors import ConnectionFailed, Failure, SchemaError, failure_of
+from .errors import ConfigurationError, ConnectionFailed, Failure, SchemaError, failure_of
 from .manager import AsyncDatabaseManager
 from .queries import get_by_pk, get_one, get_or_create, update_or_create
 from .schema import DatabaseStatus, SyncResult, exists_in_db, is_sqlite
@@ -11,6 +11,7 @@ from .upsert import upsert_many
 __all__ = [
     "AsyncDatabaseManager",
     "Base",
+    "ConfigurationError",
     "ConnectionFailed",
     "DatabaseStatus",
     "Failure",

@@ -54,20 +54,14 @@ class QueryMixin:
         rows: Iterable[Values],
         /,
         *,
-        on: str | Sequence[str] | None = None,
-        update: Sequence[str] | None = None,
+        on: str | Sequence[str],
+        update: str | Sequence[str] | None = None,
         returning: bool = True,
         batch: int = 1000,
     ) -> list[tuple[Self, bool | None]]:
         """Insert many rows and update those that exist; see `upsert.upsert_many`."""
         return await upsert_many(
-            session,
-            cls,
-            rows,
-            on=on,
-            update=update,
-            returning=returning,
-            batch=batch,
+            session, cls, rows, on=on, update=update, returning=returning, batch=batch
         )
 
 

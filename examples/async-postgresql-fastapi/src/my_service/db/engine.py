@@ -1,6 +1,8 @@
 """How a connection is opened: engine options, and errors that tell the cure."""
 
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from . import libpq, sqlite
-from .errors import ConnectionFailed, Failure, failure_of_connecting
+from .errors import ConfigurationError, ConnectionFailed, Failure, failure_of_connecting
 from .urls import driver_url
 
 # Arguments of `make_engine` that SQLAlchemy does not have. Those for other databases are ignored.
@@ -41,8 +43,8 @@ def make_engine(url: str | URL, engine_args: Mapping[str, Any] | None = None) ->
     `connect_timeout`, `statement_timeout` and `idle_in_transaction_session_timeout`. SQLite has
     `busy_timeout` in seconds, and `wal`.
 
-    Connections are tested before use, so a restarted database costs no error. Raises ValueError
-    for a URL that cannot be served. Opening a connection raises ConnectionFailed when it fails.
+    Connections are tested before use, so a restarted database costs no error. Raises
+    ConfigurationError for a wrong URL or argument. Opening a connection may raise ConnectionFailed.
     """
     url = driver_url(url)
     arguments = {"pool_pre_ping": True, **(engine_args or {})}
@@ -56,23 +58,30 @@ def make_engine(url: str | URL, engine_args: Mapping[str, Any] | None = None) ->
         libpq.check(url)
     try:
         engine = create_async_engine(url, **arguments)
+        _, options = engine.dialect.create_connect_args(url)
+        # Drivers use the lowest 16 bits of a larger port, and a default for 0.
+        ports = re.findall(r"-?\d+", f"{url.port} {url.query.get('port')} {options.get('port')}")
+        if not all(0 < int(port) < 65536 for port in ports):
+            raise ArgumentError("a port has to be between 1 and 65535")
     except ArgumentError as error:
-        raise ValueError(f"the database URL cannot be used: {error}") from error
+        raise ConfigurationError(f"the database URL cannot be used: {error}") from error
     except ModuleNotFoundError as error:
-        raise ValueError(f"{url.drivername} is not installed: {error}; add its package") from error
-
-    @event.listens_for(engine.sync_engine, "do_connect")
-    def connect(dialect: Dialect, record: Any, args: list[Any], options: dict[str, Any]) -> Any:
-        return _connect(dialect, args, options, ours)
-
+        raise ConfigurationError(f"{url.drivername} is not installed ({error})") from error
+    except TypeError as error:
+        # SQLAlchemy's message has the wrong names in quotes.
+        wrong = {name for name in arguments if f"'{name}'" in str(error)}
+        known = {*OPTIONS, *arguments} - wrong
+        near = " ".join(match for name in wrong for match in get_close_matches(name, known, 1))
+        hint = f"; did you mean {near}?" if near else ""
+        raise ConfigurationError(f"an engine argument is wrong{hint} ({error})") from error
+    event.listen(engine.sync_engine, "do_connect", partial(_connect, ours))
     if engine.dialect.name in ("postgresql", "sqlite"):
         dialect: Any = engine.dialect
         dialect.do_savepoint = partial(_savepoint, "SAVEPOINT")
         dialect.do_rollback_to_savepoint = partial(_savepoint, "ROLLBACK TO SAVEPOINT")
         dialect.do_release_savepoint = partial(_savepoint, "RELEASE SAVEPOINT")
     if engine.dialect.name == "sqlite":
-        sqlite.Transactions(engine.sync_engine, ours["busy_timeout"])
-        event.listen(engine.sync_engine, "before_cursor_execute", sqlite.refuse_nul)
+        sqlite.install(engine.sync_engine, ours["busy_timeout"])
     return engine
 
 
@@ -84,24 +93,25 @@ def is_memory(url: URL) -> bool:
 
 
 def _connect(
+    ours: dict[str, Any],
     dialect: Dialect,
+    record: Any,
     args: list[Any],
     options: dict[str, Any],
-    ours: dict[str, Any],
 ) -> Any:
     cures = {**CURES, **SQLITE_CURES} if dialect.name == "sqlite" else CURES
     if dialect.name == "postgresql":
-        options = _postgresql_options(dialect, options, ours)
+        options = _postgresql_options(options, ours)
     try:
-        if dialect.name == "sqlite" and not options.get("uri"):
-            _check_folder(Path(args[0]).parent)
+        if dialect.name == "sqlite" and not (options.get("uri") or Path(args[0]).parent.is_dir()):
+            raise FileNotFoundError(f"there is no folder {Path(args[0]).parent}; create it")
         if dialect.driver == "asyncpg":
             return libpq.connect(dialect, options)
         connection = dialect.connect(*args, **options)
         if dialect.name == "sqlite":
             sqlite.configure(connection, busy_timeout=ours["busy_timeout"], wal=ours["wal"])
-    # TypeError is how drivers refuse a parameter that they do not know.
-    except (dialect.loaded_dbapi.Error, OSError, TypeError) as error:
+    # Drivers raise TypeError for an unknown parameter, the others for a value out of range.
+    except (dialect.loaded_dbapi.Error, OSError, OverflowError, TypeError, ValueError) as error:
         failure = failure_of_connecting(error)
         cure = cures.get(failure, cures[Failure.UNREACHABLE])
         reason = str(error) or type(error).__name__
@@ -109,27 +119,17 @@ def _connect(
     return connection
 
 
-def _postgresql_options(
-    dialect: Dialect,
-    options: dict[str, Any],
-    ours: dict[str, Any],
-) -> dict[str, Any]:
+def _postgresql_options(options: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a connection, with our settings where the URL says nothing else."""
-    result = {**options}
-    for name in ("application_name", "connect_timeout"):
-        # The time limit of pg8000 would go on and cut off long queries.
-        if ours[name] and (name, dialect.driver) != ("connect_timeout", "pg8000"):
-            result.setdefault(name, ours[name])
-    timeouts = {
-        name: f"{ours[name] * 1000:.0f}"
+    names = ("application_name", "connect_timeout")
+    result = {name: ours[name] for name in names if ours[name]} | options
+    timeouts = [
+        f"-c {name}={ours[name] * 1000:.0f}"
         for name in ("statement_timeout", "idle_in_transaction_session_timeout")
         if ours[name]
-    }
-    settings = " ".join(f"-c {name}={value}" for name, value in timeouts.items())
-    if settings and dialect.driver == "pg8000":
-        result.setdefault("startup_params", {"options": settings})
-    elif settings:
-        result["options"] = f"{settings} {options.get('options', '')}".strip()
+    ]
+    if timeouts:
+        result["options"] = " ".join([*timeouts, options.get("options", "")]).strip()
     return result
 
 
@@ -141,9 +141,3 @@ def _savepoint(command: str, connection: Connection, name: str) -> None:
     if name == connection.info.get("outermost_savepoint"):
         name = "sa_savepoint_0"
     connection.exec_driver_sql(f"{command} {name}")
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        message = f"cannot connect: there is no folder {folder}; create it"
-        raise ConnectionFailed(message, Failure.UNREACHABLE)

@@ -2,10 +2,13 @@
 
 import re
 import socket
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import URL, Dialect
+
+from .errors import ConfigurationError
 
 # What asyncpg reads from a DSN, in the way of libpq.
 FROM_DSN = {
@@ -45,11 +48,11 @@ VALUES = {
 
 
 def check(url: URL) -> None:
-    """Raise ValueError for a parameter in the URL that asyncpg cannot honour."""
+    """Raise ConfigurationError for a parameter in the URL that asyncpg cannot honour."""
     for name, value in url.query.items():
         several = not isinstance(value, str) and name not in ("host", "port")
         if name not in KNOWN or several or not re.fullmatch(VALUES.get(name, ".*"), str(value)):
-            raise ValueError(
+            raise ConfigurationError(
                 f"asyncpg cannot do '{name}' as the URL has it; leave it out, or use +psycopg"
             )
 
@@ -80,7 +83,7 @@ def connect(dialect: Dialect, options: dict[str, Any]) -> Any:
     if opened is not None and opened.family in (socket.AF_INET, socket.AF_INET6):
         try:
             _keep_alive(opened, options)
-        except OSError:
+        except Exception:
             connection.terminate()
             raise
     return connection
@@ -97,13 +100,10 @@ def _connect(dialect: Dialect, arguments: dict[str, Any]) -> Any:
         for attrs in (["standby", "any"] if wanted == "prefer-standby" else [wanted])
         for host, port in zip(hosts, ports, strict=True)
     ]
-    for attempt in attempts:
-        try:
+    for attempt in attempts[:-1]:
+        with suppress(dialect.loaded_dbapi.Error, OSError):
             return dialect.connect(**{**arguments, **attempt})
-        except (dialect.loaded_dbapi.Error, OSError):
-            if attempt is attempts[-1]:
-                raise
-    return None
+    return dialect.connect(**{**arguments, **attempts[-1]})
 
 
 def _keep_alive(opened: socket.socket, options: dict[str, Any]) -> None:

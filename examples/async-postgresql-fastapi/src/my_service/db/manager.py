@@ -3,8 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
 from typing import Any, Self, TypeVar
 
@@ -22,7 +21,7 @@ from .schema import DatabaseStatus, SyncResult
 R = TypeVar("R")
 
 # Alembic keeps the migration that is running in module globals: one at a time in each process.
-_alembic = threading.Lock()
+_alembic_lock = threading.Lock()
 
 
 class AsyncDatabaseManager:
@@ -46,12 +45,13 @@ class AsyncDatabaseManager:
         """Take the database's URL, the folder of the migrations, and arguments for the engine.
 
         `base_model` is the base of the models, if it is not `Base`. No connection is opened yet.
-        Raises ValueError for a URL that cannot be served.
+        Raises ConfigurationError for a URL that cannot be served.
         """
         self.engine = make_engine(url, engine_args)
         self.Session = async_sessionmaker(self.engine, expire_on_commit=False)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
         self.metadata = (base_model or Base).metadata
+        self._revisions: dict[str, bool] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,8 +67,8 @@ class AsyncDatabaseManager:
         random pause of at most a second, `attempts` times in all. A unique violation gets one more
         try: under SERIALIZABLE, a lost race looks like one.
 
-        So `work` may run several times: it may not commit, nor do outside of the session what
-        cannot be done twice, such as sending mail, and it hands out objects only by returning them.
+        So `work` may run several times: it may not commit, nor send mail or do anything else that
+        cannot be done twice, and it hands out objects only by returning them.
         Raises what `work` raises, and the last failure when all attempts have failed.
         """
         retried = {Failure.SERIALIZATION, Failure.UNIQUE_VIOLATION}
@@ -90,31 +90,37 @@ class AsyncDatabaseManager:
 
         No migration runs. Raises SchemaError when the database is not empty.
         """
-        await self._change(schema.create, self.alembic_cfg, self.metadata)
+        await self._run_schema_operation(schema.create, self.alembic_cfg, self.metadata)
 
     async def upgrade(self, target: str = "head") -> None:
         """Run the migrations up to the revision `target`."""
-        await self._change(schema.upgrade, self.alembic_cfg, target)
+        await self._run_schema_operation(schema.upgrade, self.alembic_cfg, target)
 
     async def downgrade(self, target: str) -> None:
         """Undo the migrations down to the revision `target`; "base" undoes them all."""
-        await self._change(schema.downgrade, self.alembic_cfg, target)
+        await self._run_schema_operation(schema.downgrade, self.alembic_cfg, target)
 
     async def drop(self) -> None:
         """Drop all tables of the models, with what is in them."""
-        await self._change(schema.drop, self.alembic_cfg, self.metadata)
+        await self._run_schema_operation(schema.drop, self.alembic_cfg, self.metadata)
 
     async def sync(self) -> SyncResult:
         """Bring the schema up to date, whether the database is empty, behind or there already.
 
         Raises SchemaError for a database with tables of ours that no migration made.
         """
-        return await self._change(schema.sync, self.alembic_cfg, self.metadata)
+        return await self._run_schema_operation(schema.sync, self.alembic_cfg, self.metadata)
 
-    async def get_status(self) -> DatabaseStatus:
-        """Return how the schema stands to the migrations. Raises ConnectionFailed."""
+    async def get_status(self, *, reread: bool = True) -> DatabaseStatus:
+        """Return how the schema stands to the migrations. Raises ConnectionFailed.
+
+        The migrations are read from disk. With `reread=False`, an earlier call's are used.
+        """
+        if reread or not self._revisions:
+            # In a thread, because reading many files would stall the event loop.
+            self._revisions = await asyncio.to_thread(schema.read_revisions, self.alembic_cfg)
         async with self.engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
-            return await connection.run_sync(schema.status, self.alembic_cfg, self.metadata)
+            return await connection.run_sync(schema.status, self._revisions, self.metadata)
 
     async def get_current_revision(self, session: AsyncSession | None = None) -> str | None:
         """Return the revision that the database stands at, or None if no migration has run.
@@ -136,16 +142,11 @@ class AsyncDatabaseManager:
         """Close the connections of the pool. The manager can be used again afterwards."""
         await self.engine.dispose()
 
-    async def _change(self, work: Callable[..., R], *args: Any) -> R:
-        async with _turn(), self.engine.connect() as connection:
-            return await connection.run_sync(work, *args)
-
-
-@asynccontextmanager
-async def _turn() -> AsyncIterator[None]:
-    while not _alembic.acquire(blocking=False):
-        await asyncio.sleep(0.01)
-    try:
-        yield
-    finally:
-        _alembic.release()
+    async def _run_schema_operation(self, work: Callable[..., R], *args: Any) -> R:
+        while not _alembic_lock.acquire(blocking=False):
+            await asyncio.sleep(0.01)
+        try:
+            async with self.engine.connect() as connection:
+                return await connection.run_sync(work, *args)
+        finally:
+            _alembic_lock.release()

@@ -4,7 +4,8 @@ The functions serve any mapped class; `Base` offers them as methods. For all of 
 
 * keyword arguments look up; a name that the model does not have raises TypeError before any SQL;
   a column called `defaults` or `create_defaults` is looked up as `defaults__exact=…`;
-* pending changes are flushed first, and what is returned shows what the row holds;
+* pending changes are flushed first; what is returned is loaded, and shows what the row holds;
+* None finds NULL, and in a JSON column the JSON null as well;
 * more than one match raises sqlalchemy.exc.MultipleResultsFound.
 
 Concurrent callers are safe where a unique constraint covers what is looked up. Without one, two
@@ -15,13 +16,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ClauseElement, ColumnElement, Select, bindparam, inspect, select
+from sqlalchemy import JSON, ClauseElement, ColumnElement, Select, Text, bindparam, inspect, select
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, Session
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
+EAGER = {False, "joined", "selectin", "subquery", "immediate"}
 
 
 async def get_by_pk(session: AsyncSession, model: type[T], pk: Any, /) -> T | None:
@@ -38,8 +40,7 @@ async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
 
     The row is not locked: to change what depends on its values, there is `update_or_create`.
     """
-    attrs = _exact(attrs)
-    check_names(model, attrs)
+    attrs = _checked(model, attrs)
     found = await session.run_sync(_find, model, attrs)
     if found is None:
         raise NoResultFound("No row was found when one was required")
@@ -55,9 +56,8 @@ async def get_or_create(
     The row is created in a savepoint: if another caller was faster, theirs is returned and the
     transaction goes on. Raises IntegrityError if the new row breaks any other constraint.
     """
-    attrs = _exact(attrs)
-    check_names(model, attrs, defaults)
-    return await session.run_sync(_find_or_insert, model, attrs, defaults)
+    attrs = _checked(model, attrs, defaults)
+    return await session.run_sync(_find_or_insert, model, attrs, defaults, None)
 
 
 async def update_or_create(
@@ -75,65 +75,78 @@ async def update_or_create(
     The row is locked from here to the end of the transaction, so that no update is lost.
     Raises IntegrityError if the row would break another constraint.
     """
-    attrs = _exact(attrs)
-    check_names(model, attrs, defaults, create_defaults)
+    attrs = _checked(model, attrs, defaults, create_defaults)
     new = defaults if create_defaults is None else create_defaults
-    return await session.run_sync(_update_or_insert, model, attrs, defaults, new)
+    return await session.run_sync(_find_or_insert, model, attrs, new, defaults or {})
 
 
-# Blocking code for run_sync: to enter it costs time, so each call does so once.
+# Sync helpers. Entering `run_sync` is slow, so enter it once per call.
 def _find(session: Session, model: type[T], attrs: Values, lock: bool = False) -> T | None:
     # The statement overwrites what is in memory; without autoflush, changes would be lost.
     if not session.autoflush:
         session.flush()
-    return session.scalars(_statement(model, attrs, lock), attrs).one_or_none()
+    return session.scalars(_statement(model, attrs, lock), attrs).unique().one_or_none()
 
 
 def _find_or_insert(
-    session: Session, model: type[T], attrs: Values, defaults: Values | None, lock: bool = False
+    session: Session, model: type[T], attrs: Values, new: Values | None, update: Values | None
 ) -> tuple[T, bool]:
-    found = _find(session, model, attrs, lock)
-    if found is not None:
-        return found, False
-    try:
-        with session.begin_nested():
-            instance = model(**{**attrs, **_evaluated(defaults)})
-            session.add(instance)
-    except IntegrityError:
-        found = _find(session, model, attrs, lock)
-        if found is None:
-            raise
-        return found, False
-    return instance, True
+    found = _find(session, model, attrs, lock=update is not None)
+    if found is None:
+        try:
+            with session.begin_nested():
+                instance = _construct(model, {**attrs, **_resolve_callables(new)})
+                session.add(instance)
+                _flush(session, instance)
+            return instance, True
+        except IntegrityError:
+            found = _find(session, model, attrs, lock=update is not None)
+            if found is None:
+                raise
+    if update:
+        for name, value in _resolve_callables(update).items():
+            setattr(found, name, value)
+        _flush(session, found)
+    return found, False
 
 
-def _update_or_insert(
-    session: Session, model: type[T], attrs: Values, defaults: Values | None, new: Values | None
-) -> tuple[T, bool]:
-    instance, created = _find_or_insert(session, model, attrs, new, lock=True)
-    if not created:
-        for name, value in _evaluated(defaults).items():
-            setattr(instance, name, value)
-        session.flush()
-        if expired := inspect(instance, raiseerr=True).expired_attributes:
-            session.refresh(instance, expired)
-    return instance, created
+def _construct(model: type[T], values: dict[str, Any]) -> T:
+    fields = getattr(model, "__dataclass_fields__", {})
+    later = [name for name in values if name in fields and not fields[name].init]
+    instance = model(**{name: value for name, value in values.items() if name not in later})
+    for name in later:
+        setattr(instance, name, values[name])
+    return instance
 
 
-def check_names(model: type[Any], *values: Values | None) -> None:
-    """Raise TypeError for names that are no attributes of the model, and list those that are."""
-    for name in (name for mapping in values for name in mapping or ()):
+def _flush(session: Session, instance: Any) -> None:
+    session.flush()
+    # Load now what the flush has expired, and what the model loads eagerly.
+    state = inspect(instance, raiseerr=True)
+    names = state.expired_attributes.intersection(state.mapper.column_attrs.keys())
+    names |= state.unloaded & {found.key for found in eager_relationships(state.mapper)}
+    if names:
+        session.refresh(instance, names)
+
+
+def _checked(model: type[Any], attrs: dict[str, Any], *others: Values | None) -> dict[str, Any]:
+    """Strip `__exact`. Raises TypeError for names that are no attributes, and lists those."""
+    attrs = {name.removesuffix("__exact"): value for name, value in attrs.items()}
+    for name in (name for mapping in (attrs, *others) for name in mapping or ()):
         if not hasattr(model, name):
             known = ", ".join(inspect(model, raiseerr=True).all_orm_descriptors.keys())
             raise TypeError(f"{model.__name__} has no attribute '{name}'; it has: {known}")
+    return attrs
 
 
-def _exact(attrs: dict[str, Any]) -> dict[str, Any]:
-    return {name.removesuffix("__exact"): value for name, value in attrs.items()}
-
-
-def _evaluated(values: Values | None) -> dict[str, Any]:
+def _resolve_callables(values: Values | None) -> dict[str, Any]:
     return {name: value() if callable(value) else value for name, value in (values or {}).items()}
+
+
+@lru_cache
+def eager_relationships(mapper: Mapper[Any]) -> list[Any]:
+    """Return the attributes of the relationships that are loaded along with a row."""
+    return [found.class_attribute for found in mapper.relationships if found.lazy in EAGER]
 
 
 @lru_cache
@@ -143,11 +156,10 @@ def _primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
 
 def _statement(model: type[T], attrs: Values, lock: bool) -> Select[T]:
     mapper = inspect(model, raiseerr=True)
-    columns = mapper.column_attrs
-    if all(name in columns and not _is_sql(value) for name, value in attrs.items()):
+    if all(name in mapper.column_attrs and not _is_sql(value) for name, value in attrs.items()):
         names = tuple((name, value is None) for name, value in attrs.items())
-        return _prepared(mapper, names, lock)
-    return _select(mapper, [getattr(model, name) == value for name, value in attrs.items()], lock)
+        return _cached_select(mapper, names, lock)
+    return _select(mapper, attrs, lock)
 
 
 def _is_sql(value: object) -> bool:
@@ -155,15 +167,18 @@ def _is_sql(value: object) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _prepared(mapper: Mapper[T], names: tuple[tuple[str, bool], ...], lock: bool) -> Select[T]:
+def _cached_select(mapper: Mapper[T], names: tuple[tuple[str, bool], ...], lock: bool) -> Select[T]:
     """Return the statement that looks up these names. Building it costs more than running it."""
-    conditions = []
-    for name, is_null in names:
-        attribute = getattr(mapper.class_, name)
-        conditions.append(attribute.is_(None) if is_null else attribute == bindparam(name))
-    return _select(mapper, conditions, lock)
+    return _select(mapper, {name: None if null else bindparam(name) for name, null in names}, lock)
 
 
-def _select(mapper: Mapper[T], conditions: list[ColumnElement[bool]], lock: bool) -> Select[T]:
+def _select(mapper: Mapper[T], values: Values, lock: bool) -> Select[T]:
+    conditions = [_equal(getattr(mapper.class_, name), value) for name, value in values.items()]
     statement = select(mapper).where(*conditions).execution_options(populate_existing=True)
     return statement.with_for_update(of=mapper.class_) if lock else statement
+
+
+def _equal(attribute: Any, value: Any) -> ColumnElement[bool]:
+    if value is None and isinstance(getattr(attribute, "type", None), JSON):
+        return attribute.is_(None) | (attribute.cast(Text) == "null")  # type: ignore[no-any-return]
+    return attribute == value  # type: ignore[no-any-return]

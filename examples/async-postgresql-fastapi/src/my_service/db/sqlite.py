@@ -1,15 +1,8 @@
-"""What SQLite needs: foreign keys, real transactions, and writers that take turns."""
+"""What SQLite needs: foreign keys and real transactions."""
 
-import asyncio
-import time
-from collections.abc import Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.util import await_only
-
-from .errors import Failure, failure_of
 
 
 def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
@@ -19,7 +12,7 @@ def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
         cursor.execute(f"PRAGMA busy_timeout={busy_timeout * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys=ON")
         if wal:
-            _use_wal(cursor, time.monotonic() + busy_timeout)
+            cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
     except Exception:
@@ -27,81 +20,18 @@ def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
         raise
 
 
-def _use_wal(cursor: Any, deadline: float) -> None:
-    # SQLite does not wait, as it does elsewhere, while another process changes the mode of a new file.
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except Exception as error:
-            if failure_of(error) is not Failure.TIMEOUT or time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
+def install(engine: Engine, busy_timeout: float) -> None:
+    """Begin the transactions of an engine explicitly."""
+    event.listen(engine, "begin", _begin)
 
 
-class Transactions:
-    """Begins the transactions of an engine, which the driver would do at the first write only.
+def _begin(connection: Connection) -> None:
+    """Begin a transaction with the write lock, which the driver takes at the first write only.
 
-    DDL and savepoints would be left outside, and a transaction that reads before it writes fails
-    if another has written in between. Taking the write lock at the beginning makes writers wait.
-    Readers may pass the execution option sqlite_begin="DEFERRED".
-
-    SQLite lets those who wait ask again at fixed times: many that began together would go on asking
-    together. So the writers of this process wait for each other here, and SQLite is asked by one.
+    A transaction that reads before it writes would fail if another has written in between, and DDL
+    and savepoints would be outside of it.
     """
-
-    def __init__(self, engine: Engine, busy_timeout: float) -> None:
-        self.busy_timeout = busy_timeout
-        self.locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-        self.held: WeakKeyDictionary[Connection, asyncio.Lock] = WeakKeyDictionary()
-        event.listen(engine, "begin", self.begin)
-        event.listen(engine, "commit", self.end)
-        event.listen(engine, "rollback", self.end)
-
-    def begin(self, connection: Connection) -> None:
+    # The driver's own level is None under AUTOCOMMIT.
+    if getattr(connection.connection.dbapi_connection, "isolation_level", "") is not None:
         mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-        # The driver's own level is None under AUTOCOMMIT.
-        if getattr(connection.connection.dbapi_connection, "isolation_level", "") is None:
-            return
-        if mode == "IMMEDIATE":
-            self.wait_for_turn(connection)
-        try:
-            connection.exec_driver_sql(f"BEGIN {mode}")
-        except BaseException:
-            self.end(connection)
-            raise
-
-    def wait_for_turn(self, connection: Connection) -> None:
-        lock = self.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
-        try:
-            await_only(asyncio.wait_for(lock.acquire(), self.busy_timeout))
-        except TimeoutError:
-            return  # SQLite will say that the database is locked.
-        self.held[connection] = lock
-
-    def end(self, connection: Connection) -> None:
-        lock = self.held.pop(connection, None)
-        if lock:
-            lock.release()
-
-
-def refuse_nul(
-    connection: Connection,
-    cursor: Any,
-    statement: str,
-    parameters: Any,
-    context: Any,
-    executemany: bool,
-) -> None:
-    """Raise ValueError for NUL in a text, which SQLite would store, and PostgreSQL refuses."""
-    for text in _texts(parameters):
-        if "\0" in text:
-            raise ValueError(f"a text may not contain NUL characters: {text!r}")
-
-
-def _texts(parameters: Any) -> Iterator[str]:
-    if isinstance(parameters, str):
-        yield parameters
-    elif isinstance(parameters, list | tuple):
-        for value in parameters:
-            yield from _texts(value)
+        connection.exec_driver_sql(f"BEGIN {mode}")

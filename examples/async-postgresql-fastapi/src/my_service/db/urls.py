@@ -1,9 +1,13 @@
 """Which driver serves a database URL."""
 
 import re
+from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from .errors import ConfigurationError
 
 # Dialect -> the drivers that can serve it here, the default first.
 DRIVERS = {
@@ -28,36 +32,60 @@ HOSTS = re.compile(
 )
 HOST = re.compile(r"(?:\[(.*)\]|([^:]*)):?(.*)")
 ALIASES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
+# SQLAlchemy takes what comes after the first '@' for a host, and would show it.
+UNESCAPED = re.compile(r"[^:]*://[^:/]*:[^@]*@[^?]*@")
+# Parameters of libpq that have a place of their own in the URL, where a password is hidden.
+LIBPQ_PARTS = {"user": "username", "password": "password", "dbname": "database"}
 
 
 def driver_url(url: str | URL) -> URL:
     """Return the URL with the driver that the engine shall use; all else stays as it is.
 
     `postgresql://…`, `postgres://…` and `sqlite:///…` get their driver. One that is named and can
-    serve is kept. Raises ValueError, without the password, for anything else.
+    serve is kept. Pydantic's types for URLs are read as text. Raises ConfigurationError,
+    without the password, for anything else.
     """
+    text = url.render_as_string(hide_password=False) if isinstance(url, URL) else str(url)
+    if text != text.strip("\"' \t\r\n"):
+        raise ConfigurationError("remove the quotes and the white space around the database URL")
     try:
-        parsed = make_url(_several_hosts(url) if isinstance(url, str) else url)
-        if "@" in (parsed.host or ""):
-            raise ValueError("this is half a password")
+        parsed = url if isinstance(url, URL) else make_url(_several_hosts(text))
     except (ArgumentError, ValueError):
         # The original message shows the URL, password included.
-        raise ValueError(
+        raise ConfigurationError(
             "the database URL cannot be read; write dialect://user:password@host:port/database,"
-            " with @ : / # % ? in the password percent-encoded"
+            " with @ : / # % ? in the password percent-encoded, or sqlite:///file.db"
         ) from None
+    if UNESCAPED.match(text) or "@" in (parsed.host or ""):
+        raise ConfigurationError("unescaped '@' in the password of the database URL; write %40")
     dialect, _, driver = parsed.drivername.partition("+")
     dialect = ALIASES.get(dialect, dialect)
     if dialect not in DRIVERS:
-        raise ValueError(f"no database '{dialect}' is known; use one of: {', '.join(DRIVERS)}")
+        raise ConfigurationError(f"unknown database '{dialect}'; use one of: {', '.join(DRIVERS)}")
     if not driver or driver in TRANSLATED:
         driver = DRIVERS[dialect][0]
     if driver not in DRIVERS[dialect]:
-        raise ValueError(
+        raise ConfigurationError(
             f"the driver '{driver}' cannot serve {dialect} here;"
             f" use one of: {', '.join(DRIVERS[dialect])}"
         )
+    if dialect in ("cockroachdb", "postgresql"):
+        parsed = _libpq_parts(parsed)
     return parsed.set(drivername=f"{dialect}+{driver}")
+
+
+def _libpq_parts(url: URL) -> URL:
+    query = url.normalized_query.items()
+    parts: dict[str, Any] = {LIBPQ_PARTS[k]: v[-1] for k, v in query if k in LIBPQ_PARTS}
+    if "password" in parts:
+        # SQLAlchemy renders no password without a user.
+        parts.setdefault("username", url.username or "")
+    url = url.difference_update_query(LIBPQ_PARTS).set(**parts)
+    host = url.host or ""
+    if host.lower().startswith("%2f"):
+        # SQLAlchemy takes a folder of sockets from the query only.
+        url = url._replace(host=None).update_query_dict({"host": unquote(host), **url.query})
+    return url
 
 
 def _several_hosts(url: str) -> str:

@@ -94,9 +94,11 @@ def print_sql() -> None:
 async def connect_and_migrate() -> None:
     """Open a connection of our own and migrate on it."""
     engine = open_engine()
-    async with engine.connect() as connection:
-        await connection.run_sync(migrate)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
 
 
 if context.is_offline_mode():

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from ..config import Settings, get_settings
 from ..database import manager_from_config
+from ..logs import set_up_logging
 from . import errors, health, users
 from .dependencies import State
 
@@ -14,9 +15,11 @@ from .dependencies import State
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; its settings come from the environment unless they are given.
 
-    While it runs, it owns the one database manager of the process.
+    A path operation gets them by `Depends(get_settings)`. While the application runs, it owns the
+    one database manager of the process.
     """
     chosen = settings or get_settings()
+    set_up_logging(chosen.log_level)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
@@ -27,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="My Service",
         lifespan=lifespan,
     )
+    app.dependency_overrides[get_settings] = lambda: chosen
     errors.install(app)
     app.include_router(health.router)
     app.include_router(users.router)

@@ -10,15 +10,6 @@ from ..db import Failure, failure_of
 
 log = logging.getLogger(__name__)
 
-UNAVAILABLE = {
-    Failure.UNREACHABLE,
-    Failure.WRONG_CREDENTIALS,
-    Failure.UNKNOWN_DATABASE,
-    Failure.DISCONNECTED,
-    Failure.TIMEOUT,
-    Failure.SERIALIZATION,
-}
-
 
 def install(app: FastAPI) -> None:
     """Let the application answer failures of the database."""
@@ -28,13 +19,10 @@ def install(app: FastAPI) -> None:
 def answer(request: Request, error: Exception) -> JSONResponse:
     """Answer 409 for a duplicate and 503 for what may pass; anything else is raised again."""
     failure = failure_of(error)
+    if failure is None:
+        raise error
     if failure is Failure.UNIQUE_VIOLATION:
         return JSONResponse({"detail": "There is one already."}, 409)
-    if failure in UNAVAILABLE:
-        log.warning("%s %s: %s", request.method, request.url.path, error)
-        return JSONResponse(
-            {"detail": "The database is not available; try again."},
-            503,
-            {"Retry-After": "1"},
-        )
-    raise error
+    log.warning("%s %s: %s", request.method, request.url.path, error)
+    detail = "The database is not available; try again."
+    return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})

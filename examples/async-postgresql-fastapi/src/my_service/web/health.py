@@ -1,14 +1,13 @@
 """Health checks, for whatever starts, stops and routes to the service."""
 
 import logging
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..db import AsyncDatabaseManager, DatabaseStatus
-from .dependencies import gen_db_manager
+from ..db import DatabaseStatus
+from .dependencies import DatabaseManagerDependency
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)
@@ -30,13 +29,10 @@ async def livez() -> Health:
 
 
 @router.get("/readyz", responses={503: {"model": Health}})
-async def readyz(
-    manager: Annotated[AsyncDatabaseManager, Depends(gen_db_manager)],
-    response: Response,
-) -> Health:
+async def readyz(manager: DatabaseManagerDependency, response: Response) -> Health:
     """Tell whether the database answers and has been migrated. Where this fails, wait."""
     try:
-        status = await manager.get_status()
+        status = await manager.get_status(reread=False)
     except SQLAlchemyError as error:
         log.warning("Not ready: %s", error)
         response.status_code = 503

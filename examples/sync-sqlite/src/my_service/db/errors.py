@@ -2,7 +2,6 @@
 
 import enum
 import re
-from collections.abc import Iterator
 
 from sqlalchemy import exc
 
@@ -29,6 +28,10 @@ class ConnectionFailed(exc.SQLAlchemyError):
 
 class SchemaError(exc.SQLAlchemyError):
     """The schema is in a state that must not be touched without a decision; the message says which."""
+
+
+class ConfigurationError(ValueError):
+    """A setting cannot be used; the message has what would be right."""
 
 
 # PostgreSQL's SQLSTATEs and SQLite's result codes.
@@ -59,7 +62,8 @@ def failure_of(error: BaseException) -> Failure | None:
         found = failure_of(error.orig)
         return found or (Failure.DISCONNECTED if error.connection_invalidated else None)
     for cause in (error, error.__cause__):
-        for code in _codes(cause):
+        for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
+            code = getattr(cause, attribute, None)
             if code in FAILURES:
                 return FAILURES[code]
     if isinstance(error, exc.TimeoutError | TimeoutError):
@@ -72,11 +76,3 @@ def failure_of_connecting(error: BaseException) -> Failure:
     words = str(error)
     in_words = (failure for sign, failure in WORDS.items() if re.search(sign, words))
     return failure_of(error) or next(in_words, Failure.UNREACHABLE)
-
-
-def _codes(error: BaseException | None) -> Iterator[str | None]:
-    for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
-        yield getattr(error, attribute, None)
-    # pg8000 has the fields of PostgreSQL's message as they come.
-    if error and error.args and isinstance(error.args[0], dict):
-        yield error.args[0].get("C")

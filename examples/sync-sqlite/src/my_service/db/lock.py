@@ -28,11 +28,10 @@ def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[st
     SQLite: its transaction takes the write lock; foreign keys are off meanwhile, because rebuilding
     a table would delete the rows that refer to it.
 
-    PostgreSQL: an advisory lock. It ends with the connection at the latest, so a crash leaves
-    nothing locked. `options` may hold `wait`, the seconds to wait for another process (600);
-    `lock_timeout`, the seconds that a statement waits for a table, and holds up all who come after,
-    before it gives way and `work` is called again (5); and `transaction_lock`, for a proxy that
-    pools by transaction: the lock then lives in the one transaction of `work`.
+    PostgreSQL: an advisory lock, which ends with the connection at the latest. `options` may hold
+    `wait`, the seconds to wait for another process (600); `lock_timeout`, the seconds to wait for a
+    table in use before `work` is called again (5); and `transaction_lock`, to hold the lock in the
+    one transaction of `work` instead of in the session.
 
     Raises SchemaError if another process takes too long, and what `work` raises.
     """

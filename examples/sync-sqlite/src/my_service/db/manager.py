@@ -3,8 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, Self, TypeVar
 
@@ -21,7 +20,7 @@ from .schema import DatabaseStatus, SyncResult
 R = TypeVar("R")
 
 # Alembic keeps the migration that is running in module globals: one at a time in each process.
-_alembic = threading.Lock()
+_alembic_lock = threading.Lock()
 
 
 class DatabaseManager:
@@ -45,12 +44,13 @@ class DatabaseManager:
         """Take the database's URL, the folder of the migrations, and arguments for the engine.
 
         `base_model` is the base of the models, if it is not `Base`. No connection is opened yet.
-        Raises ValueError for a URL that cannot be served.
+        Raises ConfigurationError for a URL that cannot be served.
         """
         self.engine = make_engine(url, engine_args)
         self.Session = sessionmaker(self.engine, expire_on_commit=False)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
         self.metadata = (base_model or Base).metadata
+        self._revisions: dict[str, bool] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +66,8 @@ class DatabaseManager:
         random pause of at most a second, `attempts` times in all. A unique violation gets one more
         try: under SERIALIZABLE, a lost race looks like one.
 
-        So `work` may run several times: it may not commit, nor do outside of the session what
-        cannot be done twice, such as sending mail, and it hands out objects only by returning them.
+        So `work` may run several times: it may not commit, nor send mail or do anything else that
+        cannot be done twice, and it hands out objects only by returning them.
         Raises what `work` raises, and the last failure when all attempts have failed.
         """
         retried = {Failure.SERIALIZATION, Failure.UNIQUE_VIOLATION}
@@ -89,31 +89,36 @@ class DatabaseManager:
 
         No migration runs. Raises SchemaError when the database is not empty.
         """
-        self._change(schema.create, self.alembic_cfg, self.metadata)
+        self._run_schema_operation(schema.create, self.alembic_cfg, self.metadata)
 
     def upgrade(self, target: str = "head") -> None:
         """Run the migrations up to the revision `target`."""
-        self._change(schema.upgrade, self.alembic_cfg, target)
+        self._run_schema_operation(schema.upgrade, self.alembic_cfg, target)
 
     def downgrade(self, target: str) -> None:
         """Undo the migrations down to the revision `target`; "base" undoes them all."""
-        self._change(schema.downgrade, self.alembic_cfg, target)
+        self._run_schema_operation(schema.downgrade, self.alembic_cfg, target)
 
     def drop(self) -> None:
         """Drop all tables of the models, with what is in them."""
-        self._change(schema.drop, self.alembic_cfg, self.metadata)
+        self._run_schema_operation(schema.drop, self.alembic_cfg, self.metadata)
 
     def sync(self) -> SyncResult:
         """Bring the schema up to date, whether the database is empty, behind or there already.
 
         Raises SchemaError for a database with tables of ours that no migration made.
         """
-        return self._change(schema.sync, self.alembic_cfg, self.metadata)
+        return self._run_schema_operation(schema.sync, self.alembic_cfg, self.metadata)
 
-    def get_status(self) -> DatabaseStatus:
-        """Return how the schema stands to the migrations. Raises ConnectionFailed."""
+    def get_status(self, *, reread: bool = True) -> DatabaseStatus:
+        """Return how the schema stands to the migrations. Raises ConnectionFailed.
+
+        The migrations are read from disk. With `reread=False`, an earlier call's are used.
+        """
+        if reread or not self._revisions:
+            self._revisions = schema.read_revisions(self.alembic_cfg)
         with self.engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
-            return schema.status(connection, self.alembic_cfg, self.metadata)
+            return schema.status(connection, self._revisions, self.metadata)
 
     def get_current_revision(self, session: Session | None = None) -> str | None:
         """Return the revision that the database stands at, or None if no migration has run.
@@ -135,16 +140,11 @@ class DatabaseManager:
         """Close the connections of the pool. The manager can be used again afterwards."""
         self.engine.dispose()
 
-    def _change(self, work: Callable[..., R], *args: Any) -> R:
-        with _turn(), self.engine.connect() as connection:
-            return work(connection, *args)
-
-
-@contextmanager
-def _turn() -> Iterator[None]:
-    while not _alembic.acquire(blocking=False):
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        _alembic.release()
+    def _run_schema_operation(self, work: Callable[..., R], *args: Any) -> R:
+        while not _alembic_lock.acquire(blocking=False):
+            time.sleep(0.01)
+        try:
+            with self.engine.connect() as connection:
+                return work(connection, *args)
+        finally:
+            _alembic_lock.release()

@@ -60,23 +60,27 @@ def alembic_config(
 
 
 def current_heads(connection: Connection) -> tuple[str, ...]:
-    """Return the revisions that the database stands at; none where no migration has run."""
-    return MigrationContext.configure(connection).get_current_heads()
+    """Return the revisions that the database is at, sorted; none where no migration has run."""
+    return tuple(sorted(MigrationContext.configure(connection).get_current_heads()))
 
 
 def latest_revision(config: Config) -> str | None:
-    """Return the newest revision among the migrations, or None if there are none.
-
-    Raises alembic.util.CommandError when there are several heads.
-    """
-    return ScriptDirectory.from_config(config).get_current_head()
+    """Return the newest revision, or all heads with commas between, or None without migrations."""
+    return ", ".join(sorted(ScriptDirectory.from_config(config).get_heads())) or None
 
 
-def status(connection: Connection, config: Config, metadata: MetaData) -> DatabaseStatus:
-    """Return how the database stands to the migrations. Errors of the database are raised."""
+def read_revisions(config: Config) -> dict[str, bool]:
+    """Return the revisions among the migrations, and whether each is a head. Imports every file."""
     scripts = ScriptDirectory.from_config(config)
-    latest = set(scripts.get_heads())
+    return {script.revision: script.is_head for script in scripts.walk_revisions()}
+
+
+def status(connection: Connection, known: dict[str, bool], metadata: MetaData) -> DatabaseStatus:
+    """Return how the database stands to the revisions. Errors of the database are raised."""
+    latest = {revision for revision, is_head in known.items() if is_head}
     current = set(current_heads(connection))
+    if len(latest) > 1 and current != latest:
+        return DatabaseStatus.DIVERGED
     if not current:
         if not _own_tables(connection, metadata):
             return DatabaseStatus.EMPTY
@@ -84,10 +88,29 @@ def status(connection: Connection, config: Config, metadata: MetaData) -> Databa
         current = set(current_heads(connection))
     if current and current == latest:
         return DatabaseStatus.UP_TO_DATE
-    if len(current) != 1 or len(latest) > 1:
-        return DatabaseStatus.DIVERGED
-    known = {script.revision for script in scripts.walk_revisions()}
-    return DatabaseStatus.BEHIND if current <= known else DatabaseStatus.AHEAD
+    if current and current <= known.keys():
+        return DatabaseStatus.BEHIND
+    return DatabaseStatus.AHEAD if len(current) == 1 else DatabaseStatus.DIVERGED
+
+
+def explain(connection: Connection, config: Config, metadata: MetaData) -> dict[str, str | None]:
+    """Return `status`, the revisions `current` and `latest`, and a `message` with the next step."""
+    found = status(connection, read_revisions(config), metadata)
+    current, latest = ", ".join(current_heads(connection)) or None, latest_revision(config)
+    if found is DatabaseStatus.UP_TO_DATE:
+        step = ""
+    elif found in (DatabaseStatus.EMPTY, DatabaseStatus.BEHIND):
+        step = " `db sync` brings it up to date."
+    elif ", " in (latest or ""):
+        step = ' Merge the heads: uv run alembic merge heads -m "Merge"'
+    elif current:
+        step = " Newer code has migrated it, or the file of a migration is missing."
+    else:
+        tables = ", ".join(_own_tables(connection, metadata))
+        step = f" Tables without a history: {tables}. If a revision makes the same, run"
+        step += " `uv run alembic stamp <revision>`; otherwise use an empty schema."
+    message = f"Database is {found.value}: at {current or 'no revision'}, newest is {latest}.{step}"
+    return {"status": found.value, "current": current, "latest": latest, "message": message}
 
 
 def create(connection: Connection, config: Config, metadata: MetaData) -> None:
@@ -125,14 +148,14 @@ def sync(connection: Connection, config: Config, metadata: MetaData) -> SyncResu
     Raises SchemaError for a database that holds tables of ours without a history, or whose
     history is not that of the migrations.
     """
-    before = status(connection, config, metadata)
+    before = status(connection, read_revisions(config), metadata)
     connection.rollback()
     if before is DatabaseStatus.UP_TO_DATE:
         return SyncResult.ALREADY_UP_TO_DATE
     if before is DatabaseStatus.AHEAD:
         return SyncResult.AHEAD
     if before is DatabaseStatus.DIVERGED:
-        raise SchemaError(_divergence(connection, metadata))
+        raise SchemaError(explain(connection, config, metadata)["message"])
     upgrade(connection, config, "head")
     return SyncResult.CREATED if before is DatabaseStatus.EMPTY else SyncResult.UPGRADED
 
@@ -194,14 +217,3 @@ def _handing_over(config: Config, connection: Connection) -> Config:
 def _own_tables(connection: Connection, metadata: MetaData) -> list[str]:
     exists = inspect(connection).has_table
     return [table.fullname for table in metadata.sorted_tables if exists(table.name, table.schema)]
-
-
-def _divergence(connection: Connection, metadata: MetaData) -> str:
-    current = current_heads(connection)
-    if current:
-        return f"the database stands at {', '.join(current)}; merge the heads with `db revision`"
-    tables = ", ".join(_own_tables(connection, metadata))
-    return (
-        f"there are tables without a history ({tables}). If they are as the migrations would make"
-        " them, record that with `alembic stamp <revision>`; otherwise start from an empty schema"
-    )

@@ -38,6 +38,12 @@ def _use_wal(cursor: Any, deadline: float) -> None:
             time.sleep(0.005)
 
 
+def install(engine: Engine, busy_timeout: float) -> None:
+    """Begin the transactions of an engine explicitly, and check its parameters."""
+    Transactions(engine, busy_timeout)
+    event.listen(engine, "before_cursor_execute", refuse_nul)
+
+
 class Transactions:
     """Begins the transactions of an engine, which the driver would do at the first write only.
 

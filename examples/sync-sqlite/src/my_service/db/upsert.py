@@ -1,16 +1,15 @@
 """Insert or update many rows in few statements."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from typing import Any
 
-from sqlalchemy import UniqueConstraint, inspect, literal_column
+from sqlalchemy import Column, inspect, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
-from .queries import Values, check_names
+from .queries import T, Values, eager_relationships
 
-T = TypeVar("T")
-FRESH = {"populate_existing": True}
 INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
@@ -20,88 +19,96 @@ def upsert_many(
     rows: Iterable[Values],
     /,
     *,
-    on: str | Sequence[str] | None = None,
-    update: Sequence[str] | None = None,
+    on: str | Sequence[str],
+    update: str | Sequence[str] | None = None,
     returning: bool = True,
     batch: int = 1000,
 ) -> list[tuple[T, bool | None]]:
     """Insert the rows, and update those that exist. PostgreSQL and SQLite only.
 
     `rows` are mappings of attribute names to values, all with the same names. `on` names the
-    attributes whose unique constraint tells that a row exists; it may be left out where that is
-    clear. `update` names the attributes to overwrite in a row that exists: by default all but
-    `on`, and none if it is empty. If two rows have the same key, the last one wins.
+    attributes whose unique constraint identifies a row, `update` those to overwrite in a row that
+    exists: by default all but `on`, and none if it is empty. Overwriting sets columns with
+    `onupdate` as well; if it is a function, it is called once, with None for its context.
 
     Returns the objects in the order of their keys, each with True if it was inserted, False if it
-    was updated, None where the database does not tell (SQLite). With `returning=False`, which is
-    faster, returns an empty list. Writes `batch` rows a statement, in the order of their keys, so
-    that concurrent calls wait for each other instead of deadlocking.
+    was updated, and None on SQLite. With `returning=False`, which is faster, the list is empty.
 
-    Raises TypeError for unknown attributes, ValueError for rows that differ in their names, lack a
-    key or have an empty one, NotImplementedError for other databases.
+    Writes `batch` rows a statement, a collection in the order of its keys, so that concurrent calls
+    wait for each other instead of deadlocking. A generator is sorted batch by batch, in constant
+    memory if `returning` is False; concurrent calls that share keys may deadlock, and are retried
+    by `manager.run`. Of rows with one key the last wins; one in an earlier batch is updated by it.
+
+    Raises TypeError for names that are no columns; ValueError for rows that differ in their names,
+    lack a value for `on` or `update`, or have keys equal in the database only (from PostgreSQL, a
+    CardinalityViolation); NotImplementedError for other databases and to update `version_id_col`.
     """
-    listed = [dict(row) for row in rows]
-    if not listed:
+    remaining = iter(rows)
+    size = len(rows) if isinstance(rows, Collection) else batch
+    chunk = [dict(row) for row in islice(remaining, size)]
+    if not chunk:
         return []
-    names = listed[0].keys()
-    check_names(model, listed[0])
-    if any(row.keys() != names for row in listed):
-        raise ValueError("all rows must name the same attributes")
-    key = _key(model, on, names)
-    unique = {tuple(row[name] for name in key): row for row in listed}
-    if any(value is None for values in unique for value in values):
-        raise ValueError(f"a row has no value for its key ({', '.join(key)})")
-    ordered = [unique[values] for values in sorted(unique)]
-
+    names, key = chunk[0].keys(), _listed(on)
+    overwritten = [name for name in names if name not in key] if update is None else _listed(update)
+    mapper = inspect(model, raiseerr=True)
+    columns: Any = {name: c for name, c in mapper.columns.items() if isinstance(c, Column)}
+    for name in {*names, *key, *overwritten} - columns.keys():
+        raise TypeError(f"{model.__name__} has no column '{name}'; it has: {', '.join(columns)}")
+    if not key or not names >= {*key, *overwritten}:
+        raise ValueError(f"every row must have a value for {', '.join([*key, *overwritten])}")
     dialect = session.get_bind().dialect.name
     if dialect not in INSERTS:
         raise NotImplementedError(f"upsert_many serves {' and '.join(INSERTS)}, not {dialect}")
-    overwritten = [name for name in names if name not in key] if update is None else update
-    if returning and not overwritten:
-        # A row that is left alone is not returned; writing its key once more changes nothing.
-        overwritten = key
-    columns = {attribute.key: attribute.columns[0] for attribute in inspect(model).column_attrs}
-    statement = INSERTS[dialect](model)
+    if overwritten and mapper.version_id_col is not None:
+        raise NotImplementedError(f"upsert_many does not increment {mapper.version_id_col}")
+
+    statement = INSERTS[dialect](model).execution_options(populate_existing=True)
     target = [columns[name] for name in key]
-    if overwritten:
-        changed = [columns[name].name for name in overwritten]
-        statement = statement.on_conflict_do_update(
-            index_elements=target,
-            set_={name: statement.excluded[name] for name in changed},
-        )
+    changes = {columns[name]: statement.excluded[columns[name].key] for name in overwritten}
+    if changes:
+        values = {c: c.onupdate.arg for c in columns.values() if c.onupdate is not None}
+        changes = {c: v(None) if callable(v) else v for c, v in values.items()} | changes
+    elif returning:
+        # DO NOTHING returns no row, so update the key to itself.
+        changes = {column: column for column in target}
+    if changes:
+        statement = statement.on_conflict_do_update(index_elements=target, set_=changes)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=target)
-
-    if returning and dialect == "postgresql":
-        statement = statement.returning(model, literal_column("xmax = 0"))
-    elif returning:
-        statement = statement.returning(model)
+    if returning:
+        inserted: Any = literal_column("xmax = 0" if dialect == "postgresql" else "NULL")
+        # RETURNING cannot join, so related rows are selected.
+        eager = map(selectinload, eager_relationships(mapper))
+        statement = statement.returning(model, inserted).options(*eager)
     if not session.autoflush:
         session.flush()
-    found: list[tuple[T, bool | None]] = []
-    for start in range(0, len(ordered), batch):
-        part = ordered[start : start + batch]
-        result = session.execute(statement, part, execution_options=FRESH)
-        if returning:
-            found.extend((row[0], row[1] if len(row) > 1 else None) for row in result)
-    return sorted(found, key=lambda pair: tuple(getattr(pair[0], name) for name in key))
+
+    found: dict[int, tuple[T, bool | None]] = {}
+    while chunk:
+        if any(row.keys() != names or None in map(row.get, key) for row in chunk):
+            raise ValueError(f"rows must have the same attributes and no None in {', '.join(key)}")
+        unique = {tuple(_sortable(row[name]) for name in key): row for row in chunk}
+        ordered = [unique[values] for values in sorted(unique)]
+        for start in range(0, len(ordered), batch):
+            part = ordered[start : start + batch]
+            result = session.execute(statement, part)
+            pairs = [(row[0], row[1]) for row in result] if returning else []
+            if len({id(instance) for instance, _ in pairs}) < len(pairs):
+                raise ValueError("two keys are equal in the database only; make them equal")
+            for instance, is_new in pairs:
+                found.setdefault(id(instance), (instance, is_new))
+        chunk = [dict(row) for row in islice(remaining, size)]
+    return sorted(
+        found.values(), key=lambda pair: tuple(_sortable(getattr(pair[0], name)) for name in key)
+    )
 
 
-def _key(model: type[Any], on: str | Sequence[str] | None, names: Iterable[str]) -> list[str]:
-    """Return the attributes that identify a row: `on`, or the only key that the rows can have."""
-    if on is not None:
-        key = [on] if isinstance(on, str) else list(on)
-        if not set(key) <= set(names):
-            raise ValueError(f"every row must have a value for its key ({', '.join(key)})")
-        return key
-    mapper = inspect(model, raiseerr=True)
-    keys = [list(mapper.primary_key)]
-    for constraint in mapper.local_table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            keys.append(list(constraint.columns))
-    keys += [list(index.columns) for index in mapper.local_table.indexes if index.unique]
-    named = [[mapper.get_property_by_column(column).key for column in columns] for columns in keys]
-    fitting = [key for key in named if set(key) <= set(names)]
-    if len(fitting) != 1:
-        raise ValueError("say with on=... which attributes identify a row")
-    return fitting[0]
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _sortable(value: Any) -> Any:
+    # Lists cannot be hashed, nor enums sorted. Their repr is the same in every process.
+    kind: Any = type(value)
+    sorts = kind.__lt__ is not object.__lt__  # type: ignore[operator]
+    return value if kind.__hash__ and sorts else repr(value)

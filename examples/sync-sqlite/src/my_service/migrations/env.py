@@ -91,9 +91,11 @@ def print_sql() -> None:
 def connect_and_migrate() -> None:
     """Open a connection of our own and migrate on it."""
     engine = open_engine()
-    with engine.connect() as connection:
-        migrate(connection)
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            migrate(connection)
+    finally:
+        engine.dispose()
 
 
 if context.is_offline_mode():

@@ -1,0 +1,109 @@
+"""Keys of many types, columns that change by themselves, and iterables of any size."""
+
+import tracemalloc
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from my_service.db import (
+    AsyncDatabaseManager,
+    is_sqlite,
+    upsert_many,
+)
+
+from ..concurrency import together
+from .models import Item, Kind, Page, Versioned
+
+KEYS: dict[str, list[Any]] = {
+    "kind": [Kind.BLUE, Kind.GREEN, Kind.RED],
+    "uid": [uuid.UUID(int=number) for number in range(3)],
+    "amount": [Decimal("1.25"), Decimal("9"), Decimal("10")],
+    "path": [[1, 1], [1, 2], [2]],
+    "id": [2, 9, 10],
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+async def test_a_key_may_be_of_any_type(table_session: AsyncSession, name: str) -> None:
+    for visits in (1, 2):
+        rows = [{name: value, "visits": visits} for value in (*KEYS[name], KEYS[name][0])]
+        result = await Item.upsert_many(table_session, reversed(rows), on=name)
+        assert [getattr(item, name) for item, _ in result] == KEYS[name]
+        assert {item.visits for item, _ in result} == {visits}
+
+
+async def test_keys_of_any_type_do_not_deadlock(tables: AsyncDatabaseManager) -> None:
+    async def write(number: int) -> None:
+        rows = [{"kind": kind, "visits": number} for kind in Kind]
+        async with tables.Session.begin() as session:
+            for _ in range(5):
+                await Item.upsert_many(session, rows[:: 1 if number % 2 else -1], on="kind")
+
+    await together(write, range(64), workers=16)
+
+
+async def test_keys_that_are_equal_in_the_database_only_are_refused(
+    table_session: AsyncSession,
+) -> None:
+    rows = [{"amount": Decimal(amount)} for amount in ("1.001", "1.002")]
+    with pytest.raises(DBAPIError, match="cannot affect row a second time"):
+        await Item.upsert_many(table_session, rows, on="amount")
+
+
+async def test_an_update_moves_columns_with_onupdate(table_session: AsyncSession) -> None:
+    rows = [{"id": 1, "visits": 1}]
+    [(item, _)] = await Item.upsert_many(table_session, rows, on="id")
+    assert item.updated_at is None
+    await Item.upsert_many(table_session, rows, on="id", update=[])
+    assert item.updated_at is None
+    seen: list[Any] = []
+    for _ in range(2):
+        await Item.upsert_many(table_session, rows, on="id")
+        seen.append(item.updated_at)
+    assert datetime(2026, 1, 1, tzinfo=UTC) < seen[0] < seen[1]
+    given = datetime(2026, 1, 1, tzinfo=UTC)
+    await Item.upsert_many(table_session, [{"id": 1, "updated_at": given}], on="id")
+    assert item.updated_at == given
+
+
+async def test_a_version_is_not_bypassed(table_session: AsyncSession) -> None:
+    rows = [{"name": "a", "title": "t"}]
+    with pytest.raises(NotImplementedError, match=r"layer_test_versioned\.version"):
+        await Versioned.upsert_many(table_session, rows, on="name")
+    for _ in range(2):
+        [(row, _)] = await Versioned.upsert_many(table_session, rows, on="name", update=[])
+        assert row.version == 1
+
+
+def numbers(stop: int) -> Iterator[dict[str, Any]]:
+    for number in range(stop):
+        yield {"path": f"/{number % 9_000}", "visits": number}
+
+
+async def test_any_number_of_rows_is_written_in_constant_memory(
+    table_session: AsyncSession,
+) -> None:
+    options: dict[str, Any] = {"on": "path", "returning": False, "batch": 100}
+    await upsert_many(table_session, Page, numbers(200), **options)
+    tracemalloc.start()
+    await upsert_many(table_session, Page, numbers(10_000), **options)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+    found = await table_session.execute(select(func.count(), func.max(Page.visits)))
+    assert found.one() == (9_000, 9_999)
+
+
+async def test_the_last_row_wins_in_later_batches_too(table_session: AsyncSession) -> None:
+    rows = [{"path": f"/{number % 3}", "visits": number} for number in range(10)]
+    result = await Page.upsert_many(table_session, iter(rows), on="path", batch=4)
+    assert [(page.path, page.visits) for page, _ in result] == [("/0", 9), ("/1", 7), ("/2", 8)]
+    known = not is_sqlite(table_session.get_bind())
+    assert {created for _, created in result} == {True if known else None}

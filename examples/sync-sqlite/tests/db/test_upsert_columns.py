@@ -1,0 +1,108 @@
+"""Keys of many types, columns that change by themselves, and iterables of any size."""
+
+import tracemalloc
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from my_service.db import (
+    DatabaseManager,
+    is_sqlite,
+    upsert_many,
+)
+
+from ..concurrency import together
+from .models import Item, Kind, Page, Versioned
+
+KEYS: dict[str, list[Any]] = {
+    "kind": [Kind.BLUE, Kind.GREEN, Kind.RED],
+    "uid": [uuid.UUID(int=number) for number in range(3)],
+    "amount": [Decimal("1.25"), Decimal("9"), Decimal("10")],
+    "path": ["/A", "/b", "/c"],
+    "id": [2, 9, 10],
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_may_be_of_any_type(table_session: Session, name: str) -> None:
+    for visits in (1, 2):
+        rows = [{name: value, "visits": visits} for value in (*KEYS[name], KEYS[name][0])]
+        result = Item.upsert_many(table_session, reversed(rows), on=name)
+        assert [getattr(item, name) for item, _ in result] == KEYS[name]
+        assert {item.visits for item, _ in result} == {visits}
+
+
+def test_keys_of_any_type_do_not_deadlock(tables: DatabaseManager) -> None:
+    def write(number: int) -> None:
+        rows = [{"kind": kind, "visits": number} for kind in Kind]
+        with tables.Session.begin() as session:
+            for _ in range(5):
+                Item.upsert_many(session, rows[:: 1 if number % 2 else -1], on="kind")
+
+    together(write, range(64), workers=16)
+
+
+def test_keys_that_are_equal_in_the_database_only_are_refused(
+    table_session: Session,
+) -> None:
+    rows = [{"path": path} for path in ("/A", "/a")]
+    with pytest.raises(ValueError, match="make them equal"):
+        Item.upsert_many(table_session, rows, on="path")
+
+
+def test_an_update_moves_columns_with_onupdate(table_session: Session) -> None:
+    rows = [{"id": 1, "visits": 1}]
+    [(item, _)] = Item.upsert_many(table_session, rows, on="id")
+    assert item.updated_at is None
+    Item.upsert_many(table_session, rows, on="id", update=[])
+    assert item.updated_at is None
+    seen: list[Any] = []
+    for _ in range(2):
+        Item.upsert_many(table_session, rows, on="id")
+        seen.append(item.updated_at)
+    assert datetime(2026, 1, 1, tzinfo=UTC) < seen[0] < seen[1]
+    given = datetime(2026, 1, 1, tzinfo=UTC)
+    Item.upsert_many(table_session, [{"id": 1, "updated_at": given}], on="id")
+    assert item.updated_at == given
+
+
+def test_a_version_is_not_bypassed(table_session: Session) -> None:
+    rows = [{"name": "a", "title": "t"}]
+    with pytest.raises(NotImplementedError, match=r"layer_test_versioned\.version"):
+        Versioned.upsert_many(table_session, rows, on="name")
+    for _ in range(2):
+        [(row, _)] = Versioned.upsert_many(table_session, rows, on="name", update=[])
+        assert row.version == 1
+
+
+def numbers(stop: int) -> Iterator[dict[str, Any]]:
+    for number in range(stop):
+        yield {"path": f"/{number % 9_000}", "visits": number}
+
+
+def test_any_number_of_rows_is_written_in_constant_memory(
+    table_session: Session,
+) -> None:
+    options: dict[str, Any] = {"on": "path", "returning": False, "batch": 100}
+    upsert_many(table_session, Page, numbers(200), **options)
+    tracemalloc.start()
+    upsert_many(table_session, Page, numbers(10_000), **options)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+    found = table_session.execute(select(func.count(), func.max(Page.visits)))
+    assert found.one() == (9_000, 9_999)
+
+
+def test_the_last_row_wins_in_later_batches_too(table_session: Session) -> None:
+    rows = [{"path": f"/{number % 3}", "visits": number} for number in range(10)]
+    result = Page.upsert_many(table_session, iter(rows), on="path", batch=4)
+    assert [(page.path, page.visits) for page, _ in result] == [("/0", 9), ("/1", 7), ("/2", 8)]
+    known = not is_sqlite(table_session.get_bind())
+    assert {created for _, created in result} == {True if known else None}
