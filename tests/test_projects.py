@@ -23,8 +23,23 @@ def test_its_linter_formatter_and_type_checker_have_nothing_to_say(
     tools.run(project, "mypy")
 
 
-def test_its_own_tests_pass_and_none_is_skipped(project: Path, tools: Tools) -> None:
-    output = tools.run(project, "pytest", "-p", "no:cacheprovider")
+def layer(project: Path) -> dict[str, bytes]:
+    """Return the files of the database layer and of its tests, by their paths."""
+    folders = [project / "src/my_service/db", project / "tests/db"]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    return {path.relative_to(project).as_posix(): path.read_bytes() for path in files}
+
+
+def test_its_own_tests_pass_and_none_is_skipped(
+    project: Path, variant: str, rendered: Mapping[str, Path], tools: Tools
+) -> None:
+    """Those of the layer run with FastAPI: without it, the layer is the same to the byte."""
+    left_out = []
+    if not variant.endswith("-fastapi"):
+        assert len(layer(project)) > 20
+        assert layer(project) == layer(rendered[f"{variant}-fastapi"])
+        left_out = ["--ignore=tests/db"]
+    output = tools.run(project, "pytest", "-p", "no:cacheprovider", *left_out)
     assert re.search(r"\d{2,} passed", output)
     assert "skipped" not in output
 
