@@ -11,9 +11,8 @@ pytestmark = pytest.mark.slow
 ROWS = 1_000_000
 
 
-@pytest.mark.parametrize(
-    "variant", ["async-sqlite", "sync-sqlite", "async-postgresql", "sync-postgresql"]
-)
+# The projects' own tests do the same with fewer rows, in all variants.
+@pytest.mark.parametrize("variant", ["async-postgresql", "sync-sqlite"])
 def test_a_million_rows_from_a_generator_take_at_most_64_mib(
     project: Path, database_url: str, tools: Tools
 ) -> None:
