@@ -1,12 +1,11 @@
 """What can be set: from the environment, or from a file .env in the working folder."""
 
+import logging
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-LogLevel = Literal["DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL"]
 
 
 def url_as_text(url: Any) -> Any:
@@ -78,9 +77,17 @@ class Settings(BaseSettings):
 
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
-    log_level: Annotated[LogLevel, BeforeValidator(str.upper)] = "INFO"
+    log_level: str = "INFO"
     # Guards the database against being dropped by a slip.
     production: bool = False
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_log_level(cls, level: str) -> str:
+        levels = logging.getLevelNamesMapping()
+        if level.upper() not in levels:
+            raise ValueError(f"use one of {', '.join(levels)}")
+        return level.upper()
 
     @model_validator(mode="after")
     def _use_database_url(self) -> Self:

@@ -39,7 +39,8 @@ class Schema(click.Group):
 async def read_state() -> dict[str, Any]:
     """Return the state of the schema, with a `message` that ends in the next step."""
     manager = manager_from_config(get_settings())
-    async with manager, manager.engine.connect() as connection:
+    reading = manager.engine.execution_options(sqlite_begin="DEFERRED")
+    async with manager, reading.connect() as connection:
         return await connection.run_sync(schema.explain, manager.alembic_cfg, manager.metadata)
 
 

@@ -63,10 +63,8 @@ def make_engine(url: str | URL, engine_args: Mapping[str, Any] | None = None) ->
         ports = re.findall(r"-?\d+", f"{url.port} {url.query.get('port')} {options.get('port')}")
         if not all(0 < int(port) < 65536 for port in ports):
             raise ArgumentError("a port has to be between 1 and 65535")
-    except ArgumentError as error:
+    except (ArgumentError, ModuleNotFoundError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {error}") from error
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{url.drivername} is not installed ({error})") from error
     except TypeError as error:
         # SQLAlchemy's message has the wrong names in quotes.
         wrong = {name for name in arguments if f"'{name}'" in str(error)}

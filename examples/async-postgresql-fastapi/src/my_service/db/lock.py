@@ -36,12 +36,14 @@ def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[st
     Raises SchemaError if another process takes too long, and what `work` raises.
     """
     if connection.dialect.name == "sqlite":
-        _set_foreign_keys(connection, "OFF")
+        connection.execution_options(sqlite_begin="IMMEDIATE")
+        # Outside of any transaction, where SQLite would ignore it.
+        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
         try:
             return work()
         finally:
             connection.rollback()
-            _set_foreign_keys(connection, "ON")
+            connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
     if connection.dialect.name != "postgresql":
         return work()
     deadline = time.monotonic() + options.get("wait", 600)
@@ -89,10 +91,3 @@ def _pause(connection: Connection, seconds: float) -> None:
     connection.rollback()
     connection.execute(select(func.pg_sleep(seconds)))
     connection.rollback()
-
-
-def _set_foreign_keys(connection: Connection, state: str) -> None:
-    # Outside of any transaction, where SQLite would ignore it.
-    cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA foreign_keys={state}")
-    cursor.close()

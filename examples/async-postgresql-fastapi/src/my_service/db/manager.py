@@ -48,6 +48,7 @@ class AsyncDatabaseManager:
         Raises ConfigurationError for a URL that cannot be served.
         """
         self.engine = make_engine(url, engine_args)
+        self._reader = self.engine.execution_options(sqlite_begin="DEFERRED")
         self.Session = async_sessionmaker(self.engine, expire_on_commit=False)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
         self.metadata = (base_model or Base).metadata
@@ -119,7 +120,7 @@ class AsyncDatabaseManager:
         if reread or not self._revisions:
             # In a thread, because reading many files would stall the event loop.
             self._revisions = await asyncio.to_thread(schema.read_revisions, self.alembic_cfg)
-        async with self.engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
+        async with self._reader.connect() as connection:
             return await connection.run_sync(schema.status, self._revisions, self.metadata)
 
     async def get_current_revision(self, session: AsyncSession | None = None) -> str | None:
@@ -128,7 +129,7 @@ class AsyncDatabaseManager:
         With a session, it is read inside the session's transaction.
         """
         if session is None:
-            async with self.Session() as own_session:
+            async with self.Session(bind=self._reader) as own_session:
                 return await self.get_current_revision(own_session)
         connection = await session.connection()
         heads = await connection.run_sync(schema.current_heads)
@@ -146,7 +147,7 @@ class AsyncDatabaseManager:
         while not _alembic_lock.acquire(blocking=False):
             await asyncio.sleep(0.01)
         try:
-            async with self.engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 return await connection.run_sync(work, *args)
         finally:
             _alembic_lock.release()

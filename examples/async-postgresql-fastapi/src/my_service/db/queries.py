@@ -8,8 +8,7 @@ The functions serve any mapped class; `Base` offers them as methods. For all of 
 * None finds NULL, and in a JSON column the JSON null as well;
 * more than one match raises sqlalchemy.exc.MultipleResultsFound.
 
-Concurrent callers are safe where a unique constraint covers what is looked up. Without one, two
-callers may both create a row.
+Concurrent callers are safe only where a unique constraint covers what is looked up.
 """
 
 from collections.abc import Mapping

@@ -26,11 +26,7 @@ def install(engine: Engine, busy_timeout: float) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction with the write lock, which the driver takes at the first write only.
-
-    A transaction that reads before it writes would fail if another has written in between, and DDL
-    and savepoints would be outside of it.
-    """
+    """Begin with the write lock, so that reading before writing, DDL and savepoints are safe."""
     # The driver's own level is None under AUTOCOMMIT.
     if getattr(connection.connection.dbapi_connection, "isolation_level", "") is not None:
         mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")

@@ -37,7 +37,8 @@ class Schema(click.Group):
 def read_state() -> dict[str, Any]:
     """Return the state of the schema, with a `message` that ends in the next step."""
     manager = manager_from_config(get_settings())
-    with manager, manager.engine.connect() as connection:
+    reading = manager.engine.execution_options(sqlite_begin="DEFERRED")
+    with manager, reading.connect() as connection:
         return schema.explain(connection, manager.alembic_cfg, manager.metadata)
 
 

@@ -47,6 +47,7 @@ class DatabaseManager:
         Raises ConfigurationError for a URL that cannot be served.
         """
         self.engine = make_engine(url, engine_args)
+        self._reader = self.engine.execution_options(sqlite_begin="DEFERRED")
         self.Session = sessionmaker(self.engine, expire_on_commit=False)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
         self.metadata = (base_model or Base).metadata
@@ -117,7 +118,7 @@ class DatabaseManager:
         """
         if reread or not self._revisions:
             self._revisions = schema.read_revisions(self.alembic_cfg)
-        with self.engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
+        with self._reader.connect() as connection:
             return schema.status(connection, self._revisions, self.metadata)
 
     def get_current_revision(self, session: Session | None = None) -> str | None:
@@ -126,7 +127,7 @@ class DatabaseManager:
         With a session, it is read inside the session's transaction.
         """
         if session is None:
-            with self.Session() as own_session:
+            with self.Session(bind=self._reader) as own_session:
                 return self.get_current_revision(own_session)
         connection = session.connection()
         heads = schema.current_heads(connection)
@@ -144,7 +145,7 @@ class DatabaseManager:
         while not _alembic_lock.acquire(blocking=False):
             time.sleep(0.01)
         try:
-            with self.engine.connect() as connection:
+            with self._reader.connect() as connection:
                 return work(connection, *args)
         finally:
             _alembic_lock.release()

@@ -1,5 +1,6 @@
 """What SQLite needs: foreign keys, real transactions, and writers that take turns."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -7,8 +8,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 
-from .errors import Failure, failure_of
+from .errors import Failure, SchemaError, failure_of
+
+log = logging.getLogger(__name__)
 
 
 def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
@@ -18,8 +22,7 @@ def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
         cursor.execute(f"PRAGMA busy_timeout={busy_timeout * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys=ON")
         if wal:
-            _use_wal(cursor, time.monotonic() + busy_timeout)
-            cursor.execute("PRAGMA synchronous=NORMAL")
+            _use_wal(cursor, time.monotonic() + min(busy_timeout, 0.5))
         cursor.close()
     except Exception:
         connection.close()
@@ -27,14 +30,18 @@ def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
 
 
 def _use_wal(cursor: Any, deadline: float) -> None:
-    # SQLite does not wait, as it does elsewhere, while another process changes the mode of a new file.
+    # SQLite does not wait, as it does elsewhere, while another process writes to a file without WAL.
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
             return
         except Exception as error:
-            if failure_of(error) is not Failure.TIMEOUT or time.monotonic() > deadline:
+            if failure_of(error) is not Failure.TIMEOUT:
                 raise
+            # A reader need not wait for a long transaction. Later connections try again.
+            if time.monotonic() > deadline:
+                return
             time.sleep(0.005)
 
 
@@ -85,6 +92,43 @@ class Transactions:
         lock = self.held.pop(connection, None)
         if lock:
             lock.release()
+
+
+def begin_when_free(connection: Connection) -> None:
+    """Begin a transaction with the write lock, and log if another process holds it.
+
+    Raises SchemaError when `busy_timeout` has passed.
+    """
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA busy_timeout")
+    (milliseconds,) = cursor.fetchone() or (0,)
+    deadline = time.monotonic() + milliseconds / 1000
+    file = connection.engine.url.database
+    told = False
+    # SIGINT is handled between calls of SQLite only, so let none of them wait for long.
+    cursor.execute("PRAGMA busy_timeout=100")
+    try:
+        while not _begin(connection):
+            if time.monotonic() > deadline:
+                raise SchemaError(
+                    f"another process holds the write lock of {file}; stop it or try again"
+                )
+            if not told:
+                log.info("Waiting for another process that writes to %s.", file)
+                told = True
+    finally:
+        if not connection.invalidated:
+            cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
+
+
+def _begin(connection: Connection) -> bool:
+    try:
+        connection.begin()
+    except OperationalError as error:
+        if failure_of(error) is Failure.TIMEOUT:
+            return False
+        raise
+    return True
 
 
 def refuse_nul(

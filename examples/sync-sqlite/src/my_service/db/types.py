@@ -9,8 +9,7 @@ from sqlalchemy.types import TypeDecorator
 class UTCDateTime(TypeDecorator[datetime]):
     """An instant. Takes aware datetimes and returns them in UTC.
 
-    Raises ValueError (which SQLAlchemy wraps in StatementError) for a naive datetime: nobody knows
-    which instant it means.
+    Raises ValueError, which SQLAlchemy wraps in StatementError, for a datetime without time zone.
     """
 
     impl = DateTime(timezone=True)

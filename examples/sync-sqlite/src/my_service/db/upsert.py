@@ -29,7 +29,7 @@ def upsert_many(
     `rows` are mappings of attribute names to values, all with the same names. `on` names the
     attributes whose unique constraint identifies a row, `update` those to overwrite in a row that
     exists: by default all but `on`, and none if it is empty. Overwriting sets columns with
-    `onupdate` as well; if it is a function, it is called once, with None for its context.
+    `onupdate` as well; a function is called once, with None for its context.
 
     Returns the objects in the order of their keys, each with True if it was inserted, False if it
     was updated, and None on SQLite. With `returning=False`, which is faster, the list is empty.
@@ -40,8 +40,8 @@ def upsert_many(
     by `manager.run`. Of rows with one key the last wins; one in an earlier batch is updated by it.
 
     Raises TypeError for names that are no columns; ValueError for rows that differ in their names,
-    lack a value for `on` or `update`, or have keys equal in the database only (from PostgreSQL, a
-    CardinalityViolation); NotImplementedError for other databases and to update `version_id_col`.
+    lack what `on` or `update` names or, if returned, have keys equal in the database only (from
+    PostgreSQL, CardinalityViolation); NotImplementedError to count `version_id_col`.
     """
     remaining = iter(rows)
     size = len(rows) if isinstance(rows, Collection) else batch

@@ -64,10 +64,8 @@ def driver_url(url: str | URL) -> URL:
     if not driver or driver in TRANSLATED:
         driver = DRIVERS[dialect][0]
     if driver not in DRIVERS[dialect]:
-        raise ConfigurationError(
-            f"the driver '{driver}' cannot serve {dialect} here;"
-            f" use one of: {', '.join(DRIVERS[dialect])}"
-        )
+        choices = ", ".join(DRIVERS[dialect])
+        raise ConfigurationError(f"'{driver}' cannot serve {dialect} here; use one of: {choices}")
     if dialect in ("cockroachdb", "postgresql"):
         parsed = _libpq_parts(parsed)
     return parsed.set(drivername=f"{dialect}+{driver}")

@@ -15,6 +15,7 @@ from my_service.config import get_settings
 from my_service.database import Base, manager_from_config
 from my_service.db import UTCDateTime, is_sqlite, schema
 from my_service.db.engine import make_engine
+from my_service.db.errors import SchemaError
 from my_service.db.lock import run_alone
 
 config = context.config
@@ -74,7 +75,8 @@ def changes_something(connection: Connection) -> bool:
         return True  # a relative one, such as -1
     current = schema.current_heads(connection)
     connection.rollback()
-    return set(current) != set(target)
+    # Without any, Alembic may write its table first.
+    return not current or set(current) != set(target)
 
 
 def print_sql() -> None:
@@ -92,8 +94,10 @@ def connect_and_migrate() -> None:
     """Open a connection of our own and migrate on it."""
     engine = open_engine()
     try:
-        with engine.connect() as connection:
+        with engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
             migrate(connection)
+    except SchemaError as error:
+        raise CommandError(str(error)) from error
     finally:
         engine.dispose()
 

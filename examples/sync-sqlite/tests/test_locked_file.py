@@ -1,0 +1,173 @@
+"""Commands for the schema of a file whose write lock another connection holds."""
+
+import logging
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import URL
+
+from my_service.db import DatabaseManager, SchemaError
+
+from .conftest import MIGRATIONS
+from .test_cli import run
+
+WAITING = "Waiting for another process that writes to "
+COMMANDS = [
+    "my_service db sync",
+    "my_service db upgrade",
+    "my_service db downgrade base",
+    "my_service db drop --yes",
+    f"alembic -c {MIGRATIONS / 'alembic.ini'} upgrade head",
+]
+OURS_AND_ALEMBICS = [COMMANDS[0], COMMANDS[-1]]
+
+
+@pytest.fixture(autouse=True)
+def database_url(empty_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_url.render_as_string(hide_password=False))
+
+
+@pytest.fixture
+def writer(empty_url: URL) -> Iterator[sqlite3.Connection]:
+    """A connection to the file, which is new, and whose transactions the tests begin and end."""
+    connection = sqlite3.connect(empty_url.database or "", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def start(command: str) -> subprocess.Popen[str]:
+    """Start a command that SIGINT interrupts, even where our own process ignores it."""
+    module, *arguments = command.split()
+    code = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f" runpy.run_module('{module}', run_name='__main__', alter_sys=True)"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_until_waiting(process: subprocess.Popen[str]) -> str:
+    """Return the line that says that the command waits, or all that it writes without one."""
+    lines = []
+    for line in process.stderr or ():
+        if WAITING in line:
+            return line
+        lines.append(line)
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_goes_on_when_the_other_process_has_finished(
+    writer: sqlite3.Connection,
+    command: str,
+) -> None:
+    run("db", "status", exit_code=3)
+    writer.execute("BEGIN IMMEDIATE")
+    with start(command) as process:
+        assert WAITING in read_until_waiting(process)
+        writer.execute("COMMIT")
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0, errors
+    assert WAITING not in errors
+
+
+def test_sync_waits_for_a_process_that_writes_to_a_new_file(writer: sqlite3.Connection) -> None:
+    writer.execute("BEGIN IMMEDIATE")
+    with start(COMMANDS[0]) as process:
+        assert WAITING in read_until_waiting(process)
+        writer.execute("COMMIT")
+    assert process.returncode == 0
+    assert "up to date" in run("db", "status")
+
+
+@pytest.mark.parametrize("command", OURS_AND_ALEMBICS)
+def test_a_command_fails_after_the_busy_timeout(
+    writer: sqlite3.Connection,
+    command: str,
+    empty_url: URL,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE__SQLALCHEMY__BUSY_TIMEOUT", "1")
+    run("db", "status", exit_code=3)
+    writer.execute("BEGIN IMMEDIATE")
+    with start(command) as process:
+        _, errors = process.communicate(timeout=20)
+    assert errors.count(WAITING) == 1
+    # Alembic's own command ends with 255.
+    assert process.returncode == (255 if command.startswith("alembic") else 1)
+    reason = f"another process holds the write lock of {empty_url.database}; stop it or try again"
+    assert reason in errors
+    assert "Traceback" not in errors
+
+
+def test_create_waits_for_the_busy_timeout(
+    writer: sqlite3.Connection,
+    empty_url: URL,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine_args = {"busy_timeout": 1}
+    caplog.set_level(logging.INFO)
+    with DatabaseManager(empty_url, MIGRATIONS, engine_args=engine_args) as manager:
+        manager.get_status()
+        writer.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with pytest.raises(SchemaError, match="another process holds the write lock"):
+            manager.create()
+        assert 0.9 < time.monotonic() - started < 5
+        assert caplog.text.count(WAITING) == 1
+        writer.execute("COMMIT")
+        manager.create()
+        with manager.engine.connect() as connection:
+            found = connection.exec_driver_sql("PRAGMA busy_timeout")
+            assert found.scalar() == 1000
+
+
+@pytest.mark.parametrize("command", ["db sync", "db status", "db upgrade", "db check"])
+def test_what_only_reads_does_not_wait(writer: sqlite3.Connection, command: str) -> None:
+    run("db", "sync")
+    writer.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    run(*command.split())
+    assert time.monotonic() - started < 5
+
+
+def test_the_status_of_a_new_file_does_not_wait(writer: sqlite3.Connection) -> None:
+    writer.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    assert "empty" in run("db", "status", exit_code=3)
+    assert time.monotonic() - started < 5
+
+
+def test_the_current_revision_is_read_without_waiting(
+    writer: sqlite3.Connection,
+    empty_manager: DatabaseManager,
+) -> None:
+    empty_manager.sync()
+    writer.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    latest = empty_manager.get_latest_revision()
+    assert empty_manager.get_current_revision() == latest
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("command", OURS_AND_ALEMBICS)
+def test_ctrl_c_ends_a_command_that_waits(writer: sqlite3.Connection, command: str) -> None:
+    run("db", "status", exit_code=3)
+    writer.execute("BEGIN IMMEDIATE")
+    with start(command) as process:
+        assert WAITING in read_until_waiting(process)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert time.monotonic() - started < 5
+    assert process.returncode != 0
+    # Alembic's own command ends with the traceback of KeyboardInterrupt.
+    assert errors.strip() == "Aborted!" or command.startswith("alembic")
