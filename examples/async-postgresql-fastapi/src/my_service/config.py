@@ -101,3 +101,12 @@ class Settings(BaseSettings):
 def get_settings() -> Settings:
     """Return the settings as they are now. Raises pydantic.ValidationError for bad values."""
     return Settings()
+
+
+def set_up_logging(level: str) -> None:
+    """Log to stderr from `level` on, unless the root logger has a handler already."""
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    # The database layer logs each migration itself.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Otherwise `echo` adds a handler of its own, and each statement is logged twice.
+    logging.getLogger("sqlalchemy.engine.Engine").addHandler(logging.NullHandler())

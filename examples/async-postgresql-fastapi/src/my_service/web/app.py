@@ -5,9 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from ..config import Settings, get_settings
+from ..config import Settings, get_settings, set_up_logging
 from ..database import manager_from_config
-from ..logs import set_up_logging
 from . import errors, health, users
 from .dependencies import State
 
