@@ -173,3 +173,15 @@ def test_an_error_of_the_database_in_a_migration_comes_with_the_state(
     output = run("db", "sync", exit_code=1)
     assert "nosuch" in output
     assert f"Database is behind: at {head}" in output
+
+
+def test_a_wrong_setting_is_named_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE__SQLALCHEMY__POOL_SIZE", "many")
+    output = run("db", "status", exit_code=1)
+    assert output.startswith("Error: DATABASE__SQLALCHEMY__POOL_SIZE: Input should be a valid ")
+
+
+def test_an_owners_value_error_keeps_its_traceback(versions: Path, head: str) -> None:
+    add_migration(versions, "later", head, upgrade="int('many')")
+    with pytest.raises(ValueError, match="many"):
+        run("db", "sync")

@@ -31,8 +31,7 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseM
         manager_from_config({"sqlalchemy": {"url": "sqlite:///other.db", "echo": True}})
 
     What is in `sqlalchemy` beside the URL goes to the engine. `config` itself is not changed.
-    Raises pydantic.ValidationError for bad values, ConfigurationError for a URL that
-    cannot be served.
+    Raises pydantic.ValidationError for bad values, ConfigurationError for a wrong URL.
     """
     values = config.model_dump() if isinstance(config, BaseModel) else config
     database = DatabaseSettings.model_validate(values.get("database", values))

@@ -52,9 +52,7 @@ def check(url: URL) -> None:
     for name, value in url.query.items():
         several = not isinstance(value, str) and name not in ("host", "port")
         if name not in KNOWN or several or not re.fullmatch(VALUES.get(name, ".*"), str(value)):
-            raise ConfigurationError(
-                f"asyncpg cannot do '{name}' as the URL has it; leave it out, or use +psycopg"
-            )
+            raise ConfigurationError(f"asyncpg does not support this '{name}'; use +psycopg")
 
 
 def translate(options: dict[str, Any]) -> dict[str, Any]:

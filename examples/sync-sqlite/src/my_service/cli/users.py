@@ -19,6 +19,8 @@ def users() -> None:
 @click.option("--full-name", help="The name in full.")
 def add(name: str, full_name: str | None) -> None:
     """Add a user called NAME, unless there is one."""
+    if not 0 < len(name.strip()) <= 100:
+        raise click.BadParameter("a name has 1 to 100 characters")
     with manager_from_config(get_settings()) as manager, manager.Session.begin() as session:
         user, created = User.get_or_create(session, {"full_name": full_name}, name=name)
     click.echo(f"{'Added' if created else 'There is already'} {user.name} (id {user.id}).")

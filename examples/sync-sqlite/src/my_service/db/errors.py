@@ -73,6 +73,5 @@ def failure_of(error: BaseException) -> Failure | None:
 
 def failure_of_connecting(error: BaseException) -> Failure:
     """Return which failure an exception stands for that was raised by opening a connection."""
-    words = str(error)
-    in_words = (failure for sign, failure in WORDS.items() if re.search(sign, words))
+    in_words = (failure for sign, failure in WORDS.items() if re.search(sign, str(error)))
     return failure_of(error) or next(in_words, Failure.UNREACHABLE)
