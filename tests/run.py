@@ -16,6 +16,12 @@ settings.register_profile("short", max_examples=100, deadline=None)
 settings.register_profile("full", max_examples=1000, deadline=None)
 settings.load_profile("short")
 
+
+def is_full() -> bool:
+    """Tell whether the run has the full profile."""
+    return settings().max_examples >= settings.get_profile("full").max_examples
+
+
 # Modules whose tests run one after the other, because they ...
 TOGETHER = {
     # ... measure time, or keep all cores busy,

@@ -16,6 +16,7 @@ from .variants import VARIANTS
 pytestmark = pytest.mark.slow
 
 VERSIONS = list(releases())
+TESTED = ("async-sqlite-fastapi", "async-postgresql", "sync-postgresql-fastapi", "sync-sqlite")
 # Where a major version has changed lines that the owner of these tests has changed, too.
 CONFLICTS = {"src/my_service/cli/__init__.py"}
 MARKERS = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.M)
@@ -52,14 +53,15 @@ def test_an_update_merges_what_is_new_with_all_that_the_owner_has_changed(
 def test_a_project_that_its_owner_has_changed_passes_its_own_checks(
     edited: Mapping[str, Path], variant: str, tools: Tools, database_url: str, tmp_path: Path
 ) -> None:
-    """The tests of the layer are left out of six variants: no owner's change reaches what they test."""
+    """Its tests run in half of the variants, among which every two answers meet."""
     project = Path(shutil.copytree(edited[variant], tmp_path / "service"))
     tools.run(project, "ruff", "check", "--no-cache")
     tools.run(project, "ruff", "format", "--check", "--no-cache")
     tools.run(project, "mypy")
-    # Of the layer's tests, these meet what the owner has changed; the others run elsewhere.
-    layer = "--ignore-glob=*/tests/db/test_[!m]*"
-    assert "passed" in tools.run(project, "pytest", "-p", "no:cacheprovider", layer)
+    if variant in TESTED:
+        # Of the layer's tests, these meet what the owner has changed; the others run elsewhere.
+        layer = "--ignore-glob=*/tests/db/test_[!m]*"
+        assert "passed" in tools.run(project, "pytest", "-p", "no:cacheprovider", layer)
     for command in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
         tools.run(project, "alembic", *command, DATABASE_URL=database_url)
 
