@@ -10,6 +10,7 @@ from extensions.answers import default_url
 
 from .conftest import ROOT, Render
 from .releases import Template, commit_all, contents, update
+from .test_tidiness import files
 
 EVIL = "EVIL; rm"
 
@@ -36,11 +37,9 @@ def test_a_name_that_is_no_question_changes_nothing(
 
 
 def contents_without_answers(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != ".copier-answers.yml"
-    }
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files(folder)}
+    del found[".copier-answers.yml"]
+    return found
 
 
 def test_the_only_computed_answer_is_read_from_the_project() -> None:
