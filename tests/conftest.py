@@ -22,6 +22,8 @@ __all__ = ["pytest_configure", "pytest_terminal_summary", "pytest_xdist_make_sch
 
 ROOT = Path(__file__).parents[1]
 Render = Callable[..., Path]
+# Of the layer's tests, those that meet the project's own models and migrations.
+OWN_LAYER_TESTS = "--ignore-glob=*/tests/db/test_[!m]*"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Render, Tools
+from .conftest import OWN_LAYER_TESTS, Render, Tools
 from .variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -69,9 +69,8 @@ def test_the_example_can_be_deleted_as_the_readme_says(
     tools.run(project, "ruff", "check", "--no-cache")
     tools.run(project, "ruff", "format", "--check", "--no-cache")
     tools.run(project, "mypy")
-    # Of the layer's tests, these meet the project's own migrations.
-    layer = ["--ignore-glob=*/tests/db/test_[!m]*"]
-    assert "skipped" not in tools.run(project, "pytest", "-p", "no:cacheprovider", *layer)
+    output = tools.run(project, "pytest", "-p", "no:cacheprovider", OWN_LAYER_TESTS)
+    assert "skipped" not in output
     tools.run(project, "my-service", "db", "check", DATABASE_URL=database_url)
 
 
@@ -137,5 +136,4 @@ def test_a_required_setting_costs_one_line_of_the_tests(
     tools.run(project, "ruff", "format", "--check", "--no-cache")
     outer = {"API_KEY": "outer", **OUTER}
     (project / ".env").write_text("".join(f"{name}={value}\n" for name, value in outer.items()))
-    layer = "--ignore-glob=*/tests/db/test_[!m]*"
-    tools.run(project, "pytest", "-p", "no:cacheprovider", layer, fails=False, **outer)
+    tools.run(project, "pytest", "-p", "no:cacheprovider", OWN_LAYER_TESTS, fails=False, **outer)

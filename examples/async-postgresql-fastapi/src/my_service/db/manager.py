@@ -136,7 +136,7 @@ class AsyncDatabaseManager:
         return ", ".join(heads) or None
 
     async def get_latest_revision(self) -> str | None:
-        """Return the newest revision among the migrations, or None if there are none."""
+        """Return the newest revision, or all heads with commas between, or None without migrations."""
         return schema.latest_revision(self.alembic_cfg)
 
     async def dispose(self) -> None:

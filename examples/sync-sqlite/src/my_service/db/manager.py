@@ -134,7 +134,7 @@ class DatabaseManager:
         return ", ".join(heads) or None
 
     def get_latest_revision(self) -> str | None:
-        """Return the newest revision among the migrations, or None if there are none."""
+        """Return the newest revision, or all heads with commas between, or None without migrations."""
         return schema.latest_revision(self.alembic_cfg)
 
     def dispose(self) -> None:
