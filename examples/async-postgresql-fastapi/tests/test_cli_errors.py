@@ -120,6 +120,22 @@ def test_a_revision_without_a_file_is_an_error(versions: Path, head: str, argume
     assert f"at later, newest is {head}. Newer code has migrated it, or the file" in output
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["status", "sync", "upgrade", "downgrade -1", "check", "revision -m more"],
+)
+def test_a_migration_that_follows_one_without_a_file_is_an_error(
+    versions: Path,
+    head: str,
+    arguments: str,
+) -> None:
+    run("db", "sync")
+    add_migration(versions, "later", "nosuch")
+    with pytest.warns(UserWarning, match="nosuch"):
+        output = run("db", *arguments.split(), exit_code=1)
+    assert "a migration follows 'nosuch', which has no file; restore it" in output
+
+
 def test_a_revision_without_a_file_is_named_where_it_is_no_error(
     versions: Path,
     head: str,

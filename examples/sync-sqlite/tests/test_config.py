@@ -9,6 +9,7 @@ from my_service.database import Base, manager_from_config
 from my_service.db import Base as LayerBase
 
 URL = "sqlite:///name"
+REPLICA = "sqlite:///replica"
 
 
 def test_database_url_is_the_short_way_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,10 +25,35 @@ def test_what_is_given_in_code_beats_the_environment(monkeypatch: pytest.MonkeyP
     assert settings.database.sqlalchemy.url == "sqlite://"
 
 
-def test_an_empty_database_url_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "")
-    with pytest.raises(ValidationError, match="database_url"):
+def test_read_sessions_go_to_the_database_unless_there_is_a_url_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    assert manager_from_config(Settings()).read_engine.url.database == "name"
+    monkeypatch.setenv("DATABASE_READ_URL", REPLICA)
+    manager = manager_from_config(Settings())
+    assert (manager.engine.url.database, manager.read_engine.url.database) == ("name", "replica")
+
+
+@pytest.mark.parametrize("name", ["URL", "READ_URL"])
+def test_the_long_way_beats_the_short_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"DATABASE_{name}", URL)
+    monkeypatch.setenv(f"DATABASE__SQLALCHEMY__{name}", REPLICA)
+    assert getattr(Settings().database.sqlalchemy, name.lower()) == REPLICA
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_READ_URL"])
+def test_an_empty_url_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+    with pytest.raises(ValidationError, match=name.lower()):
         Settings()
+
+
+def test_the_sizes_of_the_pool_are_for_reading_and_one_connection_writes() -> None:
+    manager = manager_from_config({"sqlalchemy": {"url": URL, "pool_size": 7}})
+    for engine, size in ((manager.engine, 1), (manager.read_engine, 7)):
+        assert isinstance(engine.pool, QueuePool)
+        assert engine.pool.size() == size
 
 
 def test_settings_are_read_from_a_file() -> None:
@@ -38,9 +64,11 @@ def test_settings_are_read_from_a_file() -> None:
 def test_passwords_are_shown_neither_by_settings_nor_by_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://user:layer-test-secret@host/name")
+    for name in ("DATABASE_URL", "DATABASE_READ_URL"):
+        monkeypatch.setenv(name, "postgresql://user:layer-test-secret@host/name")
     settings = Settings()
-    assert "layer-test-secret" in settings.database.sqlalchemy.url
+    sqlalchemy = settings.database.sqlalchemy
+    assert sqlalchemy.url == sqlalchemy.read_url == "postgresql://user:layer-test-secret@host/name"
     assert "layer-test-secret" not in repr(settings)
     assert "layer-test-secret" not in str(settings)
     monkeypatch.setenv("DATABASE__SQLALCHEMY__URL", "postgresql://user:layer-test-secret@host/name")
@@ -114,12 +142,15 @@ def test_a_misspelt_section_is_an_error_that_names_it(
 def test_urls_of_pydantic_are_taken_from_mappings_and_from_models() -> None:
     class SQLAlchemy(BaseModel):
         url: AnyUrl = AnyUrl(URL)
+        read_url: AnyUrl = AnyUrl(REPLICA)
 
     class Service(BaseModel):
         sqlalchemy: SQLAlchemy = SQLAlchemy()
 
     for config in (Service(), {"database": Service().model_dump()}):
-        assert manager_from_config(config).engine.url.database == "name"
+        manager = manager_from_config(config)
+        assert manager.engine.url.database == "name"
+        assert manager.read_engine.url.database == "replica"
     dsn = PostgresDsn("postgresql://user:p%40@host/name")
     settings = Settings.model_validate({"database": {"sqlalchemy": {"url": dsn}}})
     assert settings.database.sqlalchemy.url == "postgresql://user:p%40@host/name"

@@ -13,17 +13,22 @@ def url_as_text(url: Any) -> Any:
     return str(url) if hasattr(url, "unicode_string") else url
 
 
+UrlText = Annotated[str, BeforeValidator(url_as_text)]
+
+
 class SQLAlchemySettings(BaseModel):
     """The URL of the database and arguments for its engine; any other of them may be added."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     # Not in repr(): it may hold a password.
-    url: Annotated[str, BeforeValidator(url_as_text)] = Field(
+    url: UrlText = Field(
         default="postgresql://postgres@localhost:5432/my_service",
         min_length=1,
         repr=False,
     )
+    # Where read sessions go, such as a replica; by default to the same database.
+    read_url: UrlText | None = Field(default=None, min_length=1, repr=False)
     echo: bool = False
     pool_size: int = Field(default=5, ge=0)
     max_overflow: int = Field(default=10, ge=-1)
@@ -32,11 +37,12 @@ class SQLAlchemySettings(BaseModel):
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
     application_name: str = "my-service"
-    # In seconds; 0 is no limit. Behind PgBouncer in session mode, both timeouts have to be 0; its
-    # transaction mode is not supported yet.
+    # In seconds; 0 is no limit. Behind PgBouncer, the server's own limits apply.
     connect_timeout: int = Field(default=10, ge=0)
     statement_timeout: float = Field(default=30, ge=0)
     idle_in_transaction_session_timeout: float = Field(default=60, ge=0)
+    # How many seconds a connection may be idle before it is tested again.
+    pre_ping_after: float = Field(default=0.5, ge=0)
 
 
 class AlembicSettings(BaseModel):
@@ -49,8 +55,6 @@ class AlembicSettings(BaseModel):
     # with everybody queued behind, before giving way and trying again.
     wait: float = Field(default=600, ge=0)
     lock_timeout: float = Field(default=5, gt=0)
-    # Run all migrations in one transaction and hold the lock in it, not in the session.
-    transaction_lock: bool = False
 
 
 class DatabaseSettings(BaseModel):
@@ -65,7 +69,8 @@ class DatabaseSettings(BaseModel):
 class Settings(BaseSettings):
     """All settings. Nested ones are written like `DATABASE__SQLALCHEMY__POOL_SIZE`.
 
-    `DATABASE_URL` is the short way to `DATABASE__SQLALCHEMY__URL`, and gives way to it.
+    `DATABASE_URL` and `DATABASE_READ_URL` are the short ways to `DATABASE__SQLALCHEMY__URL` and
+    `DATABASE__SQLALCHEMY__READ_URL`, and give way to them.
     """
 
     model_config = SettingsConfigDict(
@@ -77,6 +82,7 @@ class Settings(BaseSettings):
 
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
+    database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
     # Guards the database against being dropped by a slip.
     production: bool = False
@@ -90,10 +96,12 @@ class Settings(BaseSettings):
         return level.upper()
 
     @model_validator(mode="after")
-    def _use_database_url(self) -> Self:
+    def _use_short_ways(self) -> Self:
         sqlalchemy = self.database.sqlalchemy
-        if self.database_url and "url" not in sqlalchemy.model_fields_set:
-            sqlalchemy = sqlalchemy.model_copy(update={"url": self.database_url})
+        short = {"url": self.database_url, "read_url": self.database_read_url}
+        update = {k: v for k, v in short.items() if v and k not in sqlalchemy.model_fields_set}
+        if update:
+            sqlalchemy = sqlalchemy.model_copy(update=update)
             self.database = self.database.model_copy(update={"sqlalchemy": sqlalchemy})
         return self
 

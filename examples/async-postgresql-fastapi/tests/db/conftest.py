@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from my_service.db import AsyncDatabaseManager
 
 from ..conftest import MIGRATIONS
-from .models import TableBase
+from .models import Page, TableBase
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,27 @@ async def tables(empty_url: URL, migrations: Path) -> AsyncIterator[AsyncDatabas
         base_model=TableBase,
     ) as manager:
         await manager.create()
+        yield manager
+
+
+@pytest.fixture
+async def pages(
+    tables: AsyncDatabaseManager,
+    migrations: Path,
+) -> AsyncIterator[AsyncDatabaseManager]:
+    """A manager that waits a second for a lock or a connection, and a page without visits."""
+    url = tables.engine.url
+    # Cancelled while it asks for TLS, asyncpg reports an error that nobody awaits.
+    url = url.update_query_dict({"sslmode": "allow"})
+    engine_args = {"pool_timeout": 1, "statement_timeout": 1}
+    async with AsyncDatabaseManager(
+        url,
+        migrations,
+        engine_args=engine_args,
+        base_model=TableBase,
+    ) as manager:
+        async with manager.Session.begin() as session:
+            session.add(Page(path="/", visits=0))
         yield manager
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,15 +9,26 @@ from my_service.db import (
     AsyncDatabaseManager,
     ConnectionFailed,
     Failure,
+    failure_of,
 )
 from my_service.db.engine import make_engine
 
+from ..conftest import MIGRATIONS
 from .models import Link
 
 
 async def ping(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+async def cut_other_connections(engine: AsyncEngine) -> None:
+    statement = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    async with engine.connect() as connection:
+        await connection.execute(statement)
 
 
 async def test_foreign_keys_are_enforced(tables: AsyncDatabaseManager) -> None:
@@ -80,6 +92,11 @@ def test_a_port_that_is_out_of_range_is_refused(server: URL, port: int) -> None:
             make_engine(url)
 
 
+def test_the_parameter_for_a_proxy_is_true_or_false(server: URL) -> None:
+    with pytest.raises(ValueError, match="pgbouncer has to be true or false"):
+        make_engine(server.update_query_dict({"pgbouncer": "1"}))
+
+
 async def test_a_host_that_no_resolver_takes_is_a_failure_to_connect(server: URL) -> None:
     engine = make_engine(server.set(host="x" * 64))
     with pytest.raises(ConnectionFailed, match="cannot connect"):
@@ -87,14 +104,34 @@ async def test_a_host_that_no_resolver_takes_is_a_failure_to_connect(server: URL
     await engine.dispose()
 
 
-async def test_a_connection_that_was_cut_costs_no_error(tables: AsyncDatabaseManager) -> None:
-    cut = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    async with tables.engine.connect(), tables.engine.connect():
-        pass
-    async with tables.engine.connect() as connection:
-        await connection.execute(cut)
-    for _ in range(3):
-        await ping(tables.engine)
+@pytest.mark.parametrize("road", ["engine", "read_engine"])
+async def test_a_connection_that_was_cut_while_it_was_idle_costs_no_error(
+    tables: AsyncDatabaseManager,
+    empty_url: URL,
+    road: str,
+) -> None:
+    engine_args = {"pre_ping_after": 0.1}
+    async with AsyncDatabaseManager(empty_url, MIGRATIONS, engine_args=engine_args) as manager:
+        engine = getattr(manager, road)
+        async with engine.connect(), engine.connect():
+            pass
+        await cut_other_connections(tables.engine)
+        await asyncio.sleep(0.1)
+        for _ in range(3):
+            await ping(engine)
+
+
+async def test_a_connection_that_is_cut_soon_after_its_use_costs_one_error(
+    tables: AsyncDatabaseManager,
+    empty_url: URL,
+) -> None:
+    engine_args = {"pre_ping_after": 60}
+    async with AsyncDatabaseManager(empty_url, MIGRATIONS, engine_args=engine_args) as manager:
+        async with manager.engine.connect(), manager.engine.connect():
+            pass
+        await cut_other_connections(tables.engine)
+        with pytest.raises(exc.DBAPIError) as raised:
+            await ping(manager.engine)
+        assert failure_of(raised.value) is Failure.DISCONNECTED
+        for _ in range(3):
+            await ping(manager.engine)

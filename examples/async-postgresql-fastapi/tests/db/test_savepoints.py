@@ -1,8 +1,6 @@
 import pytest
-from sqlalchemy import event, exc, inspect, select
+from sqlalchemy import exc, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
-
-from my_service.db import AsyncDatabaseManager
 
 from .models import Link, Page
 
@@ -61,15 +59,3 @@ async def test_a_broken_constraint_leaves_the_session_as_it_was(
     await table_session.refresh(page)
     assert page.title == "changed"
     assert await paths(table_session) == ["/", "/pending"]
-
-
-async def test_new_rows_are_created_in_savepoints_of_one_name(tables: AsyncDatabaseManager) -> None:
-    """Others would be compiled and prepared each time, and take the place of what is prepared."""
-    statements: set[str] = set()
-    async with tables.Session.begin() as session:
-        engine = tables.engine.sync_engine
-        event.listen(engine, "before_cursor_execute", lambda *args: statements.add(args[2]))
-        for path in ("/a", "/b", "/c"):
-            await Page.get_or_create(session, path=path)
-    begun = {statement for statement in statements if statement.startswith("SAVEPOINT")}
-    assert len(begun) == 1

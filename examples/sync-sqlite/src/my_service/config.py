@@ -13,17 +13,22 @@ def url_as_text(url: Any) -> Any:
     return str(url) if hasattr(url, "unicode_string") else url
 
 
+UrlText = Annotated[str, BeforeValidator(url_as_text)]
+
+
 class SQLAlchemySettings(BaseModel):
     """The URL of the database and arguments for its engine; any other of them may be added."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
     # Not in repr(): it may hold a password.
-    url: Annotated[str, BeforeValidator(url_as_text)] = Field(
+    url: UrlText = Field(
         default="sqlite:///my-service.db",
         min_length=1,
         repr=False,
     )
+    # Where read sessions go, such as a replica; by default to the same database.
+    read_url: UrlText | None = Field(default=None, min_length=1, repr=False)
     echo: bool = False
     pool_size: int = Field(default=5, ge=0)
     max_overflow: int = Field(default=10, ge=-1)
@@ -31,7 +36,7 @@ class SQLAlchemySettings(BaseModel):
     pool_timeout: float = Field(default=5, gt=0)
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
-    # How many seconds to wait for another writer.
+    # How many seconds to wait for a writer in another process.
     busy_timeout: float = Field(default=30, ge=0)
     # Off for a file on a network share.
     wal: bool = True
@@ -57,7 +62,8 @@ class DatabaseSettings(BaseModel):
 class Settings(BaseSettings):
     """All settings. Nested ones are written like `DATABASE__SQLALCHEMY__POOL_SIZE`.
 
-    `DATABASE_URL` is the short way to `DATABASE__SQLALCHEMY__URL`, and gives way to it.
+    `DATABASE_URL` and `DATABASE_READ_URL` are the short ways to `DATABASE__SQLALCHEMY__URL` and
+    `DATABASE__SQLALCHEMY__READ_URL`, and give way to them.
     """
 
     model_config = SettingsConfigDict(
@@ -69,6 +75,7 @@ class Settings(BaseSettings):
 
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
+    database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
     # Guards the database against being dropped by a slip.
     production: bool = False
@@ -82,10 +89,12 @@ class Settings(BaseSettings):
         return level.upper()
 
     @model_validator(mode="after")
-    def _use_database_url(self) -> Self:
+    def _use_short_ways(self) -> Self:
         sqlalchemy = self.database.sqlalchemy
-        if self.database_url and "url" not in sqlalchemy.model_fields_set:
-            sqlalchemy = sqlalchemy.model_copy(update={"url": self.database_url})
+        short = {"url": self.database_url, "read_url": self.database_read_url}
+        update = {k: v for k, v in short.items() if v and k not in sqlalchemy.model_fields_set}
+        if update:
+            sqlalchemy = sqlalchemy.model_copy(update=update)
             self.database = self.database.model_copy(update={"sqlalchemy": sqlalchemy})
         return self
 

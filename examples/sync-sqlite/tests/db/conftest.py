@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from my_service.db import DatabaseManager
 
 from ..conftest import MIGRATIONS
-from .models import TableBase
+from .models import Page, TableBase
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,25 @@ def tables(empty_url: URL, migrations: Path) -> Iterator[DatabaseManager]:
         base_model=TableBase,
     ) as manager:
         manager.create()
+        yield manager
+
+
+@pytest.fixture
+def pages(
+    tables: DatabaseManager,
+    migrations: Path,
+) -> Iterator[DatabaseManager]:
+    """A manager that waits a second for a lock or a connection, and a page without visits."""
+    url = tables.engine.url
+    engine_args = {"pool_timeout": 1, "busy_timeout": 1}
+    with DatabaseManager(
+        url,
+        migrations,
+        engine_args=engine_args,
+        base_model=TableBase,
+    ) as manager:
+        with manager.Session.begin() as session:
+            session.add(Page(path="/", visits=0))
         yield manager
 
 

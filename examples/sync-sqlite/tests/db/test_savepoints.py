@@ -1,8 +1,6 @@
 import pytest
-from sqlalchemy import event, exc, inspect, select
+from sqlalchemy import exc, inspect, select
 from sqlalchemy.orm import Session
-
-from my_service.db import DatabaseManager
 
 from .models import Link, Page
 
@@ -75,15 +73,3 @@ def test_what_makes_up_a_new_row_may_create_others(table_session: Session) -> No
     with pytest.raises(exc.IntegrityError):
         Link.get_or_create(table_session, {"page": lambda: create("/no"), "target": None}, id=2)
     assert paths(table_session) == ["/", "/new"]
-
-
-def test_new_rows_are_created_in_savepoints_of_one_name(tables: DatabaseManager) -> None:
-    """Others would be compiled and prepared each time, and take the place of what is prepared."""
-    statements: set[str] = set()
-    with tables.Session.begin() as session:
-        engine = tables.engine
-        event.listen(engine, "before_cursor_execute", lambda *args: statements.add(args[2]))
-        for path in ("/a", "/b", "/c"):
-            Page.get_or_create(session, path=path)
-    begun = {statement for statement in statements if statement.startswith("SAVEPOINT")}
-    assert len(begun) == 1

@@ -35,26 +35,6 @@ def test_a_password_with_special_characters_survives() -> None:
     assert "%40" not in str(url)
 
 
-def test_a_user_a_password_and_a_database_in_the_query_go_where_the_password_is_hidden() -> None:
-    url = driver_url("postgresql://old@host/old?user=me&password=secret%40&dbname=name&a=b")
-    assert (url.username, url.password, url.database) == ("me", "secret@", "name")
-    assert url.query == {"a": "b"}
-    without_user = driver_url("postgresql://host/name?password=secret")
-    for shown in (url, without_user):
-        assert "secret" not in f"{shown} {shown!r}"
-        again = driver_url(shown.render_as_string(hide_password=False))
-        assert again.password == shown.password
-
-
-@pytest.mark.parametrize("port", ["", ":5433"])
-def test_an_encoded_folder_of_sockets_goes_into_the_query(port: str) -> None:
-    url = driver_url(f"postgresql://user@%2Frun%2Fsockets{port}/name?sslmode=allow")
-    assert url.host is None
-    assert url.port == (5433 if port else None)
-    assert url.query == {"host": "/run/sockets", "sslmode": "allow"}
-    assert driver_url(url.render_as_string()) == url
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -16,17 +16,15 @@ class UTCDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.utcoffset() is None:
+        if value is not None and value.utcoffset() is None:
             raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC), for example")
-        return value.astimezone(UTC)
+        return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
+        if value is None or value.tzinfo is not None:
+            return value and value.astimezone(UTC)
         # SQLite keeps no offset: what comes back is what went in, and that was UTC.
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
 
 
 def utcnow() -> datetime:

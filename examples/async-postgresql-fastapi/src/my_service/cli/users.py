@@ -12,7 +12,7 @@ from .coroutine import coroutine
 
 @click.group()
 def users() -> None:
-    """Look after the users."""
+    """Manage users."""
 
 
 @users.command()
@@ -33,7 +33,7 @@ async def add(name: str, full_name: str | None) -> None:
 async def list_users() -> None:
     """List the users by name."""
     statement = select(User).where(User.deleted_at.is_(None)).order_by(User.name)
-    async with manager_from_config(get_settings()) as manager, manager.Session() as session:
+    async with manager_from_config(get_settings()) as manager, manager.ReadSession() as session:
         found = await session.scalars(statement)
         for user in found:
             click.echo(f"{user.id}\t{user.name}\t{user.full_name or ''}")
@@ -45,11 +45,9 @@ async def list_users() -> None:
 async def show(name: str) -> None:
     """Show the user called NAME."""
     try:
-        async with manager_from_config(get_settings()) as manager, manager.Session() as session:
+        async with manager_from_config(get_settings()) as manager, manager.ReadSession() as session:
             user = await User.get_one(session, name=name, deleted_at=None)
     except NoResultFound:
         raise click.ClickException(f"There is no user called {name}.") from None
-    click.echo(f"id: {user.id}")
-    click.echo(f"name: {user.name}")
-    click.echo(f"full name: {user.full_name or ''}")
+    click.echo(f"id: {user.id}\nname: {user.name}\nfull name: {user.full_name or ''}")
     click.echo(f"created at: {user.created_at.isoformat()}")

@@ -1,15 +1,23 @@
-"""libpq's connection parameters, as they stand in URLs, for asyncpg."""
+"""libpq's connection parameters, as they stand in URLs, for SQLAlchemy and for asyncpg."""
 
 import re
 import socket
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from sqlalchemy import URL, Dialect
 
 from .errors import ConfigurationError
 
+# Several hosts, as PostgreSQL's own tools take them: SQLAlchemy has them in the query.
+HOSTS = re.compile(
+    r"((?:postgres|cockroach)[^:/]*://(?>(?:[^:/]*(?::[^@]*)?@)?))"  # as SQLAlchemy reads them
+    r"([^/?@]*,[^/?@]*)(/[^?]*|)(?:\?(.*))?"
+)
+HOST = re.compile(r"(?:\[(.*)\]|([^:]*)):?(.*)")
+# Parameters of libpq that have a place of their own in the URL, where a password is hidden.
+PARTS = {"user": "username", "password": "password", "dbname": "database"}
 # What asyncpg reads from a DSN, in the way of libpq.
 FROM_DSN = {
     *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
@@ -33,7 +41,7 @@ SETTINGS = {"application_name", "options"}
 NEVER = {"channel_binding", "gssencmode"}
 OTHERS = {
     *("host", "port", "ssl", "connect_timeout", "command_timeout", "client_encoding"),
-    "target_session_attrs",
+    *("pgbouncer", "target_session_attrs"),
 }
 KNOWN = FROM_DSN | KEEPALIVES.keys() | SIZES | SETTINGS | NEVER | OTHERS
 # The values that asyncpg can do, where it cannot do any.
@@ -45,6 +53,33 @@ VALUES = {
     **dict.fromkeys({"connect_timeout", *KEEPALIVES}, r"-?\d+"),
     **dict.fromkeys(SIZES, r"\d+"),
 }
+
+
+def parts_in_place(url: URL) -> URL:
+    """Return the URL with user, password and database out of the query, where they would show."""
+    query = url.normalized_query.items()
+    parts: dict[str, Any] = {PARTS[k]: v[-1] for k, v in query if k in PARTS}
+    if "password" in parts:
+        # SQLAlchemy renders no password without a user.
+        parts.setdefault("username", url.username or "")
+    url = url.difference_update_query(PARTS).set(**parts)
+    host = url.host or ""
+    if host.lower().startswith("%2f"):
+        # SQLAlchemy takes a folder of sockets from the query only.
+        url = url._replace(host=None).update_query_dict({"host": unquote(host), **url.query})
+    return url
+
+
+def several_hosts(url: str) -> str:
+    """Return a URL with the list of hosts, if it has one, in the query, where SQLAlchemy reads it."""
+    found = HOSTS.fullmatch(url)
+    if not found:
+        return url
+    start, listed, database, query = found.groups()
+    pairs = [HOST.fullmatch(host) for host in listed.split(",")]
+    hosts = ",".join(pair[1] or pair[2] for pair in pairs if pair)
+    ports = ",".join(pair[3] or "5432" for pair in pairs if pair)
+    return f"{start}{database}?host={hosts}&port={ports}&{query or ''}"
 
 
 def check(url: URL) -> None:

@@ -39,6 +39,12 @@ async def gen_db_session(manager: DatabaseManagerDependency) -> AsyncIterator[As
         yield session
 
 
+async def gen_read_session(manager: DatabaseManagerDependency) -> AsyncIterator[AsyncSession]:
+    """Yield a session that only reads."""
+    async with manager.ReadSession() as session:
+        yield session
+
+
 # As many as the pool has connections by default. More requests would not be served any faster, but
 # they would wait where waiting has a time limit, and in the way of those that are being served.
 CONCURRENCY = 15
@@ -47,4 +53,8 @@ CONCURRENCY = 15
 DatabaseSession = Annotated[
     AsyncSession,
     Depends(gen_db_session, scope="function", max_concurrency=CONCURRENCY),
+]
+DatabaseReadSession = Annotated[
+    AsyncSession,
+    Depends(gen_read_session, scope="function", max_concurrency=CONCURRENCY),
 ]

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..models import User
-from .dependencies import DatabaseSession
+from .dependencies import DatabaseReadSession, DatabaseSession
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -20,17 +21,18 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL),
 ]
 FullName = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
+UserId = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 class UserIn(BaseModel):
-    """What is told about a user."""
+    """Request body for creating or replacing a user."""
 
     name: Name
     full_name: FullName | None = None
 
 
 class UserOut(BaseModel):
-    """What is known of a user."""
+    """Response body for a user."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -40,18 +42,12 @@ class UserOut(BaseModel):
     created_at: datetime
 
 
-async def existing_user(
-    session: DatabaseSession,
-    user_id: Annotated[int, Path(ge=1, lt=2**31)],
-) -> User:
-    """Return the user of the path, unless it is unknown or deleted."""
+async def find_user(session: AsyncSession, user_id: int) -> User:
+    """Return a user. Raises HTTPException 404 if it is unknown or deleted."""
     user = await User.get_by_pk(session, user_id)
     if user is None or user.deleted_at is not None:
         raise HTTPException(404, "There is no such user.")
     return user
-
-
-ExistingUser = Annotated[User, Depends(existing_user, scope="function")]
 
 
 @router.post("", status_code=201, response_model=UserOut)
@@ -65,30 +61,26 @@ async def create_user(user_in: UserIn, session: DatabaseSession) -> User:
 
 @router.get("", response_model=list[UserOut])
 async def list_users(
-    session: DatabaseSession,
+    session: DatabaseReadSession,
     after: Annotated[int, Query(ge=0, lt=2**31, description="the last id of the page before")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Sequence[User]:
     """List the users, page by page."""
-    statement = (
-        select(User)
-        .where(User.deleted_at.is_(None), User.id > after)
-        .order_by(User.id)
-        .limit(limit)
-    )
-    found = await session.scalars(statement)
+    statement = select(User).where(User.deleted_at.is_(None), User.id > after)
+    found = await session.scalars(statement.order_by(User.id).limit(limit))
     return found.all()
 
 
 @router.get("/{user_id}", response_model=UserOut)
-async def read_user(user: ExistingUser) -> User:
+async def read_user(user_id: UserId, session: DatabaseReadSession) -> User:
     """Return a user."""
-    return user
+    return await find_user(session, user_id)
 
 
 @router.put("/{user_id}", response_model=UserOut)
-async def replace_user(user: ExistingUser, user_in: UserIn, session: DatabaseSession) -> User:
-    """Replace what is told about a user."""
+async def replace_user(user_id: UserId, user_in: UserIn, session: DatabaseSession) -> User:
+    """Replace a user."""
+    user = await find_user(session, user_id)
     user.name = user_in.name
     user.full_name = user_in.full_name
     await session.flush()
@@ -96,6 +88,7 @@ async def replace_user(user: ExistingUser, user_in: UserIn, session: DatabaseSes
 
 
 @router.delete("/{user_id}", status_code=204)
-async def delete_user(user: ExistingUser) -> None:
+async def delete_user(user_id: UserId, session: DatabaseSession) -> None:
     """Delete a user; the row stays in the table."""
+    user = await find_user(session, user_id)
     user.deleted_at = datetime.now(UTC)

@@ -11,7 +11,7 @@ from ..models import User
 
 @click.group()
 def users() -> None:
-    """Look after the users."""
+    """Manage users."""
 
 
 @users.command()
@@ -30,7 +30,7 @@ def add(name: str, full_name: str | None) -> None:
 def list_users() -> None:
     """List the users by name."""
     statement = select(User).where(User.deleted_at.is_(None)).order_by(User.name)
-    with manager_from_config(get_settings()) as manager, manager.Session() as session:
+    with manager_from_config(get_settings()) as manager, manager.ReadSession() as session:
         found = session.scalars(statement)
         for user in found:
             click.echo(f"{user.id}\t{user.name}\t{user.full_name or ''}")
@@ -41,11 +41,9 @@ def list_users() -> None:
 def show(name: str) -> None:
     """Show the user called NAME."""
     try:
-        with manager_from_config(get_settings()) as manager, manager.Session() as session:
+        with manager_from_config(get_settings()) as manager, manager.ReadSession() as session:
             user = User.get_one(session, name=name, deleted_at=None)
     except NoResultFound:
         raise click.ClickException(f"There is no user called {name}.") from None
-    click.echo(f"id: {user.id}")
-    click.echo(f"name: {user.name}")
-    click.echo(f"full name: {user.full_name or ''}")
+    click.echo(f"id: {user.id}\nname: {user.name}\nfull name: {user.full_name or ''}")
     click.echo(f"created at: {user.created_at.isoformat()}")

@@ -1,4 +1,4 @@
-"""The manager: it owns the engine, the sessions and the schema of one database."""
+"""The manager: it owns the engines, the sessions and the schema of one database."""
 
 import random
 import threading
@@ -7,15 +7,19 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from . import schema
 from .base import Base
-from .engine import make_engine
-from .errors import Failure, failure_of
+from .engine import make_engine, make_read_engine
+from .errors import ConnectionFailed, Failure, SchemaError
+from .failures import failure_of
 from .schema import DatabaseStatus, SyncResult
+from .sessions import ClosingSession
 
 R = TypeVar("R")
 
@@ -26,11 +30,18 @@ _alembic_lock = threading.Lock()
 class DatabaseManager:
     """Owns one database. Build one a process, and dispose of it at the end (or use `with`).
 
-    `engine` is the SQLAlchemy engine, `Session` makes sessions, `alembic_cfg` is Alembic's
-    configuration. A unit of work, committed at the end and rolled back on any error:
+    `Session` makes sessions that may write, `ReadSession` sessions that only read: the database
+    refuses to write in them, and each statement stands for itself, without a transaction. `engine`
+    and `read_engine` are behind them, `alembic_cfg` is for Alembic.
+
+    A unit of work, committed at the end and rolled back on any error:
 
         with manager.Session.begin() as session:
             session.add(User(name="ada"))
+
+    To read several times from one state of the database, let a read session begin with
+
+        session.connection(execution_options=SNAPSHOT)
     """
 
     def __init__(
@@ -47,9 +58,16 @@ class DatabaseManager:
         Raises ConfigurationError for a URL that cannot be served.
         """
         self.engine = make_engine(url, engine_args)
-        self._reader = self.engine.execution_options(sqlite_begin="DEFERRED")
-        self.Session = sessionmaker(self.engine, expire_on_commit=False)
+        self.read_engine = make_read_engine(self.engine, engine_args)
+        # Otherwise a session that is used after its end begins a transaction that nobody ends.
+        options: Any = {"expire_on_commit": False, "close_resets_only": False}
+        options["class_"] = ClosingSession
+        self.Session = sessionmaker(self.engine, **options)
+        self.ReadSession = sessionmaker(self.read_engine, **options)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
+        # A replica may lag behind.
+        has_replica = (engine_args or {}).get("read_url")
+        self._primary_reader = self.engine if has_replica else self.read_engine
         self.metadata = (base_model or Base).metadata
         self._revisions: dict[str, bool] = {}
 
@@ -62,14 +80,13 @@ class DatabaseManager:
     def run(self, work: Callable[[Session], R], *, attempts: int = 10) -> R:
         """Call `work` with a session in a transaction of its own, commit, and return its result.
 
-        If the transaction fails because of a concurrent one (a serialization failure, a deadlock,
-        SQLite's busy snapshot), `work` is called again, with a new session and after a growing
-        random pause of at most a second, `attempts` times in all. A unique violation gets one more
-        try: under SERIALIZABLE, a lost race looks like one.
+        If the transaction fails because of a concurrent one (a serialization failure, a deadlock),
+        `work` is called again, with a new session and after a growing random pause of at most a
+        second, `attempts` times in all. A unique violation gets one more try: under SERIALIZABLE, a
+        lost race looks like one.
 
-        So `work` may run several times: it may not commit, nor send mail or do anything else that
-        cannot be done twice, and it hands out objects only by returning them.
-        Raises what `work` raises, and the last failure when all attempts have failed.
+        So `work` may not commit, nor do anything else that cannot be done twice, and it hands out
+        objects only by returning them. Raises what the last attempt has raised.
         """
         retried = {Failure.SERIALIZATION, Failure.UNIQUE_VIOLATION}
         for attempt in range(1, attempts + 1):
@@ -90,44 +107,60 @@ class DatabaseManager:
 
         No migration runs. Raises SchemaError when the database is not empty.
         """
-        self._run_schema_operation(schema.create, self.alembic_cfg, self.metadata)
+        self._run_on(self.engine, schema.create, self.alembic_cfg, self.metadata)
 
     def upgrade(self, target: str = "head") -> None:
         """Run the migrations up to the revision `target`."""
-        self._run_schema_operation(schema.upgrade, self.alembic_cfg, target)
+        # At head, do not wait for another process.
+        if target != "head" or (self._look())["status"] != "up to date":
+            self._migrate(command.upgrade, target)
 
     def downgrade(self, target: str) -> None:
         """Undo the migrations down to the revision `target`; "base" undoes them all."""
-        self._run_schema_operation(schema.downgrade, self.alembic_cfg, target)
+        self._migrate(command.downgrade, target)
 
     def drop(self) -> None:
         """Drop all tables of the models, with what is in them."""
-        self._run_schema_operation(schema.drop, self.alembic_cfg, self.metadata)
+        self._run_on(self.engine, schema.drop, self.alembic_cfg, self.metadata)
 
     def sync(self) -> SyncResult:
         """Bring the schema up to date, whether the database is empty, behind or there already.
 
-        Raises SchemaError for a database with tables of ours that no migration made.
+        Raises SchemaError for a database that has tables of ours without a history, or a history
+        that is not that of the migrations.
         """
-        return self._run_schema_operation(schema.sync, self.alembic_cfg, self.metadata)
+        state = self._look()
+        if state["status"] in ("up to date", "ahead"):
+            is_ahead = state["status"] == "ahead"
+            return SyncResult.AHEAD if is_ahead else SyncResult.ALREADY_UP_TO_DATE
+        if state["status"] == "diverged":
+            raise SchemaError(state["message"])
+        self._migrate(command.upgrade, "head")
+        return SyncResult.CREATED if state["status"] == "empty" else SyncResult.UPGRADED
 
     def get_status(self, *, reread: bool = True) -> DatabaseStatus:
-        """Return how the schema stands to the migrations. Raises ConnectionFailed.
+        """Return the state of the schema relative to the migrations; see `explain`."""
+        state = self.explain(reread=reread)
+        return DatabaseStatus(state["status"])
+
+    def explain(self, *, reread: bool = True) -> dict[str, Any]:
+        """Return the state of the schema relative to the migrations; see `schema.explain`.
 
         The migrations are read from disk. With `reread=False`, an earlier call's are used.
+        Raises ConnectionFailed.
         """
         if reread or not self._revisions:
             self._revisions = schema.read_revisions(self.alembic_cfg)
-        with self._reader.connect() as connection:
-            return schema.status(connection, self._revisions, self.metadata)
+        with self.read_engine.connect() as connection:
+            return schema.explain(connection, self._revisions, self.metadata)
 
     def get_current_revision(self, session: Session | None = None) -> str | None:
-        """Return the revision that the database stands at, or None if no migration has run.
+        """Return the revision that the database is at, or None if no migration has run.
 
         With a session, it is read inside the session's transaction.
         """
         if session is None:
-            with self.Session(bind=self._reader) as own_session:
+            with self.ReadSession() as own_session:
                 return self.get_current_revision(own_session)
         connection = session.connection()
         heads = schema.current_heads(connection)
@@ -135,17 +168,36 @@ class DatabaseManager:
 
     def get_latest_revision(self) -> str | None:
         """Return the newest revision, or all heads with commas between, or None without migrations."""
-        return schema.latest_revision(self.alembic_cfg)
+        heads = ScriptDirectory.from_config(self.alembic_cfg).get_heads()
+        return ", ".join(sorted(heads)) or None
 
     def dispose(self) -> None:
-        """Close the connections of the pool. The manager can be used again afterwards."""
+        """Close the connections of the pools. The manager can be used again afterwards."""
         self.engine.dispose()
+        self.read_engine.dispose()
 
-    def _run_schema_operation(self, work: Callable[..., R], *args: Any) -> R:
+    def _migrate(self, run: Callable[..., None], target: str) -> None:
+        self._run_on(self.engine, schema.migrate, self.alembic_cfg, run, target)
+
+    def _look(self) -> dict[str, Any]:
+        known = schema.read_revisions(self.alembic_cfg)
+        return self._run_on(self._primary_reader, schema.explain, known, self.metadata)
+
+    def _run_on(self, engine: Engine, work: Callable[..., R], *args: Any) -> R:
+        deadline = time.monotonic() + self.alembic_cfg.attributes.get("wait", 600)
         while not _alembic_lock.acquire(blocking=False):
             time.sleep(0.01)
         try:
-            with self._reader.connect() as connection:
-                return work(connection, *args)
+            while True:
+                try:
+                    with engine.connect() as connection:
+                        return work(connection, *args)
+                except ConnectionFailed as error:
+                    is_full = error.failure is Failure.TOO_MANY_CONNECTIONS
+                    if not is_full or time.monotonic() > deadline:
+                        raise
+                    # Another pool of ours may hold the last one.
+                    self.dispose()
+                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311
         finally:
             _alembic_lock.release()

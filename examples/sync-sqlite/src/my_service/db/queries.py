@@ -19,6 +19,8 @@ from sqlalchemy import JSON, ClauseElement, ColumnElement, Select, Text, bindpar
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Mapper, Session
 
+from .errors import ReadOnlyError
+
 T = TypeVar("T")
 Values = Mapping[str, Any]
 EAGER = {False, "joined", "selectin", "subquery", "immediate"}
@@ -88,6 +90,7 @@ def _find(session: Session, model: type[T], attrs: Values, lock: bool = False) -
 def _find_or_insert(
     session: Session, model: type[T], attrs: Values, new: Values | None, update: Values | None
 ) -> tuple[T, bool]:
+    check_writable(session.get_bind(model))
     found = _find(session, model, attrs, lock=update is not None)
     if found is None:
         try:
@@ -105,6 +108,12 @@ def _find_or_insert(
             setattr(found, name, value)
         _flush(session, found)
     return found, False
+
+
+def check_writable(bind: Any) -> None:
+    """Raise ReadOnlyError if a session with this engine or connection only reads."""
+    if bind.get_execution_options().get("read_only"):
+        raise ReadOnlyError
 
 
 def _construct(model: type[T], values: dict[str, Any]) -> T:

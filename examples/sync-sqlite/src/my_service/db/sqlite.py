@@ -1,104 +1,138 @@
-"""What SQLite needs: foreign keys, real transactions, and writers that take turns."""
+"""Connections, transactions, error codes and migrations of SQLite."""
 
 import logging
-import threading
+import sqlite3
 import time
-from collections.abc import Iterator
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Connection, Dialect, Engine, event, exc, text
 
-from .errors import Failure, SchemaError, failure_of
+from .errors import Failure, SchemaError
+from .writer import WriterPool
 
+R = TypeVar("R")
 log = logging.getLogger(__name__)
 
+DIALECT = "sqlite"
+SNAPSHOT_LEVEL = "SERIALIZABLE"
+# Engine arguments that SQLAlchemy does not have.
+OPTIONS: dict[str, Any] = {
+    # How many seconds to wait for a writer in another process.
+    "busy_timeout": 30,
+    # Readers do not wait for writers. Off for a file on a network share.
+    "wal": True,
+}
+# Arguments of `context.configure`.
+MIGRATION_OPTIONS: dict[str, Any] = {"render_as_batch": True}
+# In `upsert_many`, whether a row is new, which SQLite does not return.
+IS_INSERTED: Any = text("NULL")
 
-def configure(connection: Any, *, busy_timeout: float, wal: bool) -> None:
-    """Set up a connection that has just been opened; `busy_timeout` is in seconds."""
+# Result codes.
+CODES = {
+    Failure.UNREACHABLE: ("SQLITE_CANTOPEN",),
+    Failure.UNKNOWN_DATABASE: ("SQLITE_NOTADB",),
+    Failure.READ_ONLY: ("SQLITE_READONLY",),
+    Failure.TIMEOUT: ("SQLITE_BUSY", "SQLITE_LOCKED"),
+    Failure.SERIALIZATION: ("SQLITE_BUSY_SNAPSHOT",),
+    Failure.UNIQUE_VIOLATION: ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"),
+}
+WORDS: dict[str, Failure] = {}
+CURES = {
+    Failure.UNREACHABLE: "the file cannot be used: correct its permissions, or DATABASE_URL",
+    Failure.UNKNOWN_DATABASE: "the file is no SQLite database: move it, or correct DATABASE_URL",
+    Failure.TIMEOUT: "another process holds the write lock of the file; stop it or try again",
+}
+
+
+def code_of(error: BaseException | None) -> str | None:
+    """Return the name of SQLite's result code in an exception."""
+    return getattr(error, "sqlite_errorname", None)
+
+
+def can_read_apart(url: URL) -> bool:
+    """Return whether a second engine for a URL reads from the same database."""
+    return url.get_backend_name() == DIALECT and not _is_memory(url)
+
+
+def engine_args(url: URL, arguments: dict[str, Any], *, read_only: bool) -> dict[str, Any]:
+    """Return the arguments for SQLAlchemy."""
+    connect_args = {"factory": ClosingConnection, **arguments.get("connect_args", {})}
+    if _is_memory(url):
+        connect_args["check_same_thread"] = False
+    if _is_memory(url) or not (read_only or "poolclass" in arguments):
+        arguments = {**arguments, "poolclass": WriterPool, "pool_size": 1, "max_overflow": 0}
+    if read_only:
+        arguments = {**arguments, "isolation_level": "AUTOCOMMIT"}
+    return {**arguments, "connect_args": connect_args}
+
+
+def install(engine: Engine, settings: Mapping[str, Any]) -> None:
+    """Begin transactions explicitly, and refuse parameters that PostgreSQL would refuse."""
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "before_cursor_execute", _refuse_nul)
+
+
+def connect(dialect: Dialect, args: Any, options: Any, settings: Mapping[str, Any]) -> Any:
+    """Open a connection with foreign keys on, only for reading if `settings` has `read_only`."""
+    if not (options.get("uri") or Path(args[0]).parent.is_dir()):
+        raise FileNotFoundError(f"there is no folder {Path(args[0]).parent}; create it")
+    connection = dialect.connect(*args, **options)
     try:
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={busy_timeout * 1000:.0f}")
+        cursor.execute(f"PRAGMA busy_timeout={settings['busy_timeout'] * 1000:.0f}")
         cursor.execute("PRAGMA foreign_keys=ON")
-        if wal:
-            _use_wal(cursor, time.monotonic() + min(busy_timeout, 0.5))
+        if settings["wal"]:
+            _use_wal(cursor, time.monotonic() + min(settings["busy_timeout"], 0.5))
+        if settings["read_only"]:
+            cursor.execute("PRAGMA query_only=ON")
         cursor.close()
-    except Exception:
-        connection.close()
+    except BaseException:
+        dialect.do_terminate(connection)
         raise
+    return connection
 
 
-def _use_wal(cursor: Any, deadline: float) -> None:
-    # SQLite does not wait, as it does elsewhere, while another process writes to a file without WAL.
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-            return
-        except Exception as error:
-            if failure_of(error) is not Failure.TIMEOUT:
-                raise
-            # A reader need not wait for a long transaction. Later connections try again.
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.005)
+class ClosingConnection(sqlite3.Connection):
+    """Ends its transaction when it is closed, even while a cursor of a cancelled task is open."""
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
 
 
-def install(engine: Engine, busy_timeout: float) -> None:
-    """Begin the transactions of an engine explicitly, and check its parameters."""
-    Transactions(engine, busy_timeout)
-    event.listen(engine, "before_cursor_execute", refuse_nul)
+def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[str, Any]) -> R:
+    """Call `work`, which changes the schema on the connection, in a transaction of its own.
 
+    It holds the write lock, so no other process changes anything meanwhile. Foreign keys are off,
+    because rebuilding a table would delete the rows that refer to it, and checked at the end.
 
-class Transactions:
-    """Begins the transactions of an engine, which the driver would do at the first write only.
-
-    DDL and savepoints would be left outside, and a transaction that reads before it writes fails
-    if another has written in between. Taking the write lock at the beginning makes writers wait.
-    Readers may pass the execution option sqlite_begin="DEFERRED".
-
-    SQLite lets those who wait ask again at fixed times: many that began together would go on asking
-    together. So the writers of this process wait for each other here, and SQLite is asked by one.
+    Raises SchemaError if another process keeps the lock for longer than `busy_timeout`, or if rows
+    would refer to nothing, and what `work` raises.
     """
-
-    def __init__(self, engine: Engine, busy_timeout: float) -> None:
-        self.busy_timeout = busy_timeout
-        self.lock = threading.Lock()
-        self.held: WeakKeyDictionary[Connection, threading.Lock] = WeakKeyDictionary()
-        event.listen(engine, "begin", self.begin)
-        event.listen(engine, "commit", self.end)
-        event.listen(engine, "rollback", self.end)
-
-    def begin(self, connection: Connection) -> None:
-        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-        # The driver's own level is None under AUTOCOMMIT.
-        if getattr(connection.connection.dbapi_connection, "isolation_level", "") is None:
-            return
-        if mode == "IMMEDIATE":
-            self.wait_for_turn(connection)
-        try:
-            connection.exec_driver_sql(f"BEGIN {mode}")
-        except BaseException:
-            self.end(connection)
-            raise
-
-    def wait_for_turn(self, connection: Connection) -> None:
-        # If it takes too long, SQLite will say that the database is locked.
-        if self.lock.acquire(timeout=self.busy_timeout):
-            self.held[connection] = self.lock
-
-    def end(self, connection: Connection) -> None:
-        lock = self.held.pop(connection, None)
-        if lock:
-            lock.release()
+    if connection.dialect.name != DIALECT:
+        result = work()
+        connection.commit()
+        return result
+    # Outside of any transaction, where SQLite would ignore it.
+    connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+    try:
+        _begin_when_free(connection)
+        result = work()
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").scalars().all()
+        if broken:
+            raise SchemaError(f"{len(broken)} rows would refer to nothing: {', '.join({*broken})}")
+        connection.commit()
+        return result
+    finally:
+        connection.rollback()
+        connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
 
 
-def begin_when_free(connection: Connection) -> None:
-    """Begin a transaction with the write lock, and log if another process holds it.
-
-    Raises SchemaError when `busy_timeout` has passed.
-    """
+def _begin_when_free(connection: Connection) -> None:
+    """Begin a transaction, and log if another process holds the write lock."""
     cursor = connection.connection.cursor()
     cursor.execute("PRAGMA busy_timeout")
     (milliseconds,) = cursor.fetchone() or (0,)
@@ -108,7 +142,7 @@ def begin_when_free(connection: Connection) -> None:
     # SIGINT is handled between calls of SQLite only, so let none of them wait for long.
     cursor.execute("PRAGMA busy_timeout=100")
     try:
-        while not _begin(connection):
+        while not _try_to_begin(connection):
             if time.monotonic() > deadline:
                 raise SchemaError(
                     f"another process holds the write lock of {file}; stop it or try again"
@@ -121,17 +155,49 @@ def begin_when_free(connection: Connection) -> None:
             cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
-def _begin(connection: Connection) -> bool:
+def _try_to_begin(connection: Connection) -> bool:
     try:
         connection.begin()
-    except OperationalError as error:
-        if failure_of(error) is Failure.TIMEOUT:
+    except exc.OperationalError as error:
+        if code_of(error.orig) in CODES[Failure.TIMEOUT]:
             return False
         raise
     return True
 
 
-def refuse_nul(
+def _begin(connection: Connection) -> None:
+    # The driver would begin at the first write, and leave DDL and savepoints outside. Its
+    # `isolation_level` is None under AUTOCOMMIT.
+    is_reader = connection.get_execution_options().get("read_only", False)
+    if _is_memory(connection.engine.url):
+        connection.exec_driver_sql(f"PRAGMA query_only={is_reader:d}")
+    if getattr(connection.connection.dbapi_connection, "isolation_level", "") is not None:
+        # With the write lock, so that no other process writes after this one has read.
+        connection.exec_driver_sql("BEGIN" if is_reader else "BEGIN IMMEDIATE")
+
+
+def _is_memory(url: URL) -> bool:
+    name = url.database or ":memory:"
+    return name == ":memory:" or "mode=memory" in name or url.query.get("mode") == "memory"
+
+
+def _use_wal(cursor: Any, deadline: float) -> None:
+    # SQLite does not wait, as it does elsewhere, while another process writes to a file without WAL.
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
+            return
+        except Exception as error:
+            if code_of(error) not in CODES[Failure.TIMEOUT]:
+                raise
+            # A reader need not wait for a long transaction. Later connections try again.
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+
+
+def _refuse_nul(
     connection: Connection,
     cursor: Any,
     statement: str,
@@ -140,9 +206,9 @@ def refuse_nul(
     executemany: bool,
 ) -> None:
     """Raise ValueError for NUL in a text, which SQLite would store, and PostgreSQL refuses."""
-    for text in _texts(parameters):
-        if "\0" in text:
-            raise ValueError(f"a text may not contain NUL characters: {text!r}")
+    for value in _texts(parameters):
+        if "\0" in value:
+            raise ValueError(f"a text may not contain NUL characters: {value!r}")
 
 
 def _texts(parameters: Any) -> Iterator[str]:

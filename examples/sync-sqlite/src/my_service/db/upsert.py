@@ -4,13 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, inspect, literal_column
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Column, inspect
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, selectinload
 
-from .queries import T, Values, eager_relationships
-
-INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+from . import sqlite as backend
+from .queries import T, Values, check_writable, eager_relationships
 
 
 def upsert_many(
@@ -24,7 +23,7 @@ def upsert_many(
     returning: bool = True,
     batch: int = 1000,
 ) -> list[tuple[T, bool | None]]:
-    """Insert the rows, and update those that exist. PostgreSQL and SQLite only.
+    """Insert the rows, and update those that exist.
 
     `rows` are mappings of attribute names to values, all with the same names. `on` names the
     attributes whose unique constraint identifies a row, `update` those to overwrite in a row that
@@ -43,6 +42,7 @@ def upsert_many(
     lack what `on` or `update` names or, if returned, have keys equal in the database only (from
     PostgreSQL, CardinalityViolation); NotImplementedError to count `version_id_col`.
     """
+    check_writable(session.get_bind())
     remaining = iter(rows)
     size = len(rows) if isinstance(rows, Collection) else batch
     chunk = [dict(row) for row in islice(remaining, size)]
@@ -57,12 +57,12 @@ def upsert_many(
     if not key or not names >= {*key, *overwritten}:
         raise ValueError(f"every row must have a value for {', '.join([*key, *overwritten])}")
     dialect = session.get_bind().dialect.name
-    if dialect not in INSERTS:
-        raise NotImplementedError(f"upsert_many serves {' and '.join(INSERTS)}, not {dialect}")
+    if dialect != backend.DIALECT:
+        raise NotImplementedError(f"upsert_many serves {backend.DIALECT}, not {dialect}")
     if overwritten and mapper.version_id_col is not None:
         raise NotImplementedError(f"upsert_many does not increment {mapper.version_id_col}")
 
-    statement = INSERTS[dialect](model).execution_options(populate_existing=True)
+    statement: Any = insert(model).execution_options(populate_existing=True)
     target = [columns[name] for name in key]
     changes = {columns[name]: statement.excluded[columns[name].key] for name in overwritten}
     if changes:
@@ -76,10 +76,9 @@ def upsert_many(
     else:
         statement = statement.on_conflict_do_nothing(index_elements=target)
     if returning:
-        inserted: Any = literal_column("xmax = 0" if dialect == "postgresql" else "NULL")
         # RETURNING cannot join, so related rows are selected.
         eager = map(selectinload, eager_relationships(mapper))
-        statement = statement.returning(model, inserted).options(*eager)
+        statement = statement.returning(model, backend.IS_INSERTED).options(*eager)
     if not session.autoflush:
         session.flush()
 

@@ -1,8 +1,6 @@
 """Which driver serves a database URL."""
 
 import re
-from typing import Any
-from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -17,24 +15,16 @@ DRIVERS = {
     "mssql": ("pyodbc", "mssqlpython", "pymssql"),
     "mysql": MYSQL,
     "oracle": ("oracledb", "cx_oracle"),
-    "postgresql": ("psycopg", "psycopg2", "psycopg2cffi"),
+    "postgresql": ("psycopg", "psycopg2"),
     "sqlite": ("pysqlite", "pysqlcipher"),
 }
 # Drivers that need asyncio: a URL that names one gets the default of its dialect.
 TRANSLATED = {
     *("aiomysql", "aioodbc", "aiosqlite", "asyncmy", "asyncpg", "oracledb_async", "psycopg_async"),
 }
-# Several hosts, as PostgreSQL's own tools take them: SQLAlchemy has them in the query.
-HOSTS = re.compile(
-    r"((?:postgres|cockroach)[^:/]*://(?>(?:[^:/]*(?::[^@]*)?@)?))"  # as SQLAlchemy reads them
-    r"([^/?@]*,[^/?@]*)(/[^?]*|)(?:\?(.*))?"
-)
-HOST = re.compile(r"(?:\[(.*)\]|([^:]*)):?(.*)")
 ALIASES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
 # SQLAlchemy takes what comes after the first '@' for a host, and would show it.
 UNESCAPED = re.compile(r"[^:]*://[^:/]*:[^@]*@[^?]*@")
-# Parameters of libpq that have a place of their own in the URL, where a password is hidden.
-LIBPQ_PARTS = {"user": "username", "password": "password", "dbname": "database"}
 
 
 def driver_url(url: str | URL) -> URL:
@@ -48,7 +38,7 @@ def driver_url(url: str | URL) -> URL:
     if text != text.strip("\"' \t\r\n"):
         raise ConfigurationError("remove the quotes and the white space around the database URL")
     try:
-        parsed = url if isinstance(url, URL) else make_url(_several_hosts(text))
+        parsed = url if isinstance(url, URL) else make_url(text)
     except (ArgumentError, ValueError):
         # The original message shows the URL, password included.
         raise ConfigurationError(
@@ -66,31 +56,4 @@ def driver_url(url: str | URL) -> URL:
     if driver not in DRIVERS[dialect]:
         choices = ", ".join(DRIVERS[dialect])
         raise ConfigurationError(f"'{driver}' cannot serve {dialect} here; use one of: {choices}")
-    if dialect in ("cockroachdb", "postgresql"):
-        parsed = _libpq_parts(parsed)
     return parsed.set(drivername=f"{dialect}+{driver}")
-
-
-def _libpq_parts(url: URL) -> URL:
-    query = url.normalized_query.items()
-    parts: dict[str, Any] = {LIBPQ_PARTS[k]: v[-1] for k, v in query if k in LIBPQ_PARTS}
-    if "password" in parts:
-        # SQLAlchemy renders no password without a user.
-        parts.setdefault("username", url.username or "")
-    url = url.difference_update_query(LIBPQ_PARTS).set(**parts)
-    host = url.host or ""
-    if host.lower().startswith("%2f"):
-        # SQLAlchemy takes a folder of sockets from the query only.
-        url = url._replace(host=None).update_query_dict({"host": unquote(host), **url.query})
-    return url
-
-
-def _several_hosts(url: str) -> str:
-    found = HOSTS.fullmatch(url)
-    if not found:
-        return url
-    start, listed, database, query = found.groups()
-    pairs = [HOST.fullmatch(host) for host in listed.split(",")]
-    hosts = ",".join(pair[1] or pair[2] for pair in pairs if pair)
-    ports = ",".join(pair[3] or "5432" for pair in pairs if pair)
-    return f"{start}{database}?host={hosts}&port={ports}&{query or ''}"

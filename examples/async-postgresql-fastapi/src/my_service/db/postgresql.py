@@ -1,0 +1,222 @@
+"""Connections, error codes and the migration lock of PostgreSQL."""
+
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Dialect, Engine, event, func, literal_column, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
+
+from . import libpq
+from .errors import Failure, SchemaError
+
+R = TypeVar("R")
+log = logging.getLogger(__name__)
+
+DIALECT = "postgresql"
+SNAPSHOT_LEVEL = "REPEATABLE READ"
+# Engine arguments that SQLAlchemy does not have, all but the first in seconds.
+OPTIONS: dict[str, Any] = {
+    "application_name": "",
+    "connect_timeout": 10,
+    # 0 is no limit.
+    "statement_timeout": 0,
+    "idle_in_transaction_session_timeout": 0,
+    # A connection that has been idle for longer is tested before use.
+    "pre_ping_after": 0.5,
+}
+# What to ask of the server instead where all sessions are read-only.
+READ_ONLY_ATTRS = {"read-write": "primary", "read-only": "standby"}
+TRANSACTIONAL = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+# Arguments of `context.configure`.
+MIGRATION_OPTIONS: dict[str, Any] = {"transaction_per_migration": True}
+# In `upsert_many`, whether a row is new.
+IS_INSERTED: Any = literal_column("xmax = 0")
+
+# SQLSTATEs.
+CODES = {
+    Failure.UNREACHABLE: ("57P03",),
+    Failure.TOO_MANY_CONNECTIONS: ("53300",),
+    Failure.WRONG_CREDENTIALS: ("28000", "28P01"),
+    Failure.UNKNOWN_DATABASE: ("3D000",),
+    Failure.DISCONNECTED: ("25P03", "57P01", "57P02"),
+    Failure.READ_ONLY: ("25006",),
+    Failure.TIMEOUT: ("55P03", "57014"),
+    Failure.SERIALIZATION: ("40001", "40P01"),
+    Failure.UNIQUE_VIOLATION: ("23505",),
+}
+# Patterns of libpq's messages, because it gives no code when a connection fails.
+WORDS = {
+    r"authentication failed|no password|no pg_hba.conf entry": Failure.WRONG_CREDENTIALS,
+    r'role ".*" (does not exist|is not permitted)': Failure.WRONG_CREDENTIALS,
+    r'database ".*" does not exist': Failure.UNKNOWN_DATABASE,
+    r"too many (clients|connections)|remaining connection slots": Failure.TOO_MANY_CONNECTIONS,
+    r"timeout expired": Failure.TIMEOUT,
+    r"unsupported startup parameter": Failure.PROXIED,
+}
+CURES = {
+    Failure.UNREACHABLE: "it cannot be reached as DATABASE_URL says: start it, or correct the URL",
+    Failure.TOO_MANY_CONNECTIONS: "the server has no free connection: keep processes x 2 x"
+    " (pool_size + max_overflow) below its max_connections",
+    Failure.WRONG_CREDENTIALS: "the user or the password in DATABASE_URL is not accepted",
+    Failure.UNKNOWN_DATABASE: "there is no such database: create it, or correct DATABASE_URL",
+    Failure.TIMEOUT: "the database did not answer in time; is it overloaded, or behind a firewall?",
+    Failure.PROXIED: "this looks like PgBouncer: add ?pgbouncer=true to DATABASE_URL, and remove"
+    " parameters that it refuses",
+}
+# Any fixed number will do, as long as nothing else in the same database uses it.
+LOCK = 7_204_513_380
+HOLDER = text(
+    "SELECT format('process %s (%s)', pid, application_name)"
+    " FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = 'advisory' AND granted AND classid = :high AND objid = :low"
+)
+
+
+def code_of(error: BaseException | None) -> str | None:
+    """Return the SQLSTATE of an exception of any driver."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def is_proxied(url: URL) -> bool:
+    """Return whether a URL has `?pgbouncer=true`, for a proxy that pools by transaction."""
+    return url.query.get("pgbouncer") == "true"
+
+
+def can_read_apart(url: URL) -> bool:
+    """Return whether a second engine for a URL reads from the same database."""
+    return url.get_backend_name() == DIALECT
+
+
+def engine_args(url: URL, arguments: dict[str, Any], *, read_only: bool) -> dict[str, Any]:
+    """Return the arguments for SQLAlchemy. Raises ArgumentError for a URL that cannot be used."""
+    if url.query.get("pgbouncer", "true") not in ("true", "false"):
+        raise ArgumentError("pgbouncer has to be true or false")
+    if url.get_driver_name() == "asyncpg":
+        libpq.check(url)
+    # Drivers use the lowest 16 bits of a larger port, and a default for 0.
+    _, options = url.get_dialect()().create_connect_args(url)
+    ports = re.findall(r"-?\d+", f"{url.port} {url.query.get('port')} {options.get('port')}")
+    if not all(0 < int(port) < 65536 for port in ports):
+        raise ArgumentError("a port has to be between 1 and 65535")
+    if read_only and is_proxied(url):
+        # A setting of the connection would apply to the transactions of others, too.
+        given = arguments.get("execution_options", {})
+        return {**arguments, "execution_options": {**given, "postgresql_readonly": True}}
+    return {**arguments, "isolation_level": "AUTOCOMMIT"} if read_only else arguments
+
+
+def install(engine: Engine, settings: Mapping[str, Any]) -> None:
+    """Test connections that have been idle."""
+    event.listen(engine, "checkin", lambda _, record: record.info.update(idle=time.monotonic()))
+    event.listen(engine, "checkout", partial(_test, engine.dialect, settings["pre_ping_after"]))
+
+
+def connect(dialect: Any, args: Any, options: Any, settings: Mapping[str, Any]) -> Any:
+    """Open a connection with the driver's `options`, and `settings` for what they leave out."""
+    names = ("application_name", "connect_timeout")
+    options = {name: settings[name] for name in names if settings[name]} | options
+    if options.pop("pgbouncer", "") == "true":
+        # The next transaction may meet another statement that was prepared by the same name.
+        if dialect.driver == "asyncpg":
+            options |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+            options["prepared_statement_name_func"] = str
+            # Outside of a transaction, it would parse on one server and run on another one.
+            dialect.get_isolation_level_values = lambda _: TRANSACTIONAL
+        else:
+            options["prepare_threshold"] = None
+    else:
+        # Sent even if they are 0: a proxy refuses them, and the error names the parameter.
+        timeouts = ("statement_timeout", "idle_in_transaction_session_timeout")
+        parameters = [f"-c {name}={settings[name] * 1000:.0f}" for name in timeouts]
+        if settings["read_only"]:
+            parameters.append("-c default_transaction_read_only=on")
+            wanted = options.get("target_session_attrs", "any")
+            options["target_session_attrs"] = READ_ONLY_ATTRS.get(wanted, wanted)
+        options["options"] = " ".join([*parameters, options.get("options", "")]).strip()
+    if dialect.driver == "asyncpg":
+        return libpq.connect(dialect, options)
+    return dialect.connect(*args, **options)
+
+
+def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[str, Any]) -> R:
+    """Call `work`, which changes the schema on the connection, while no other process does.
+
+    Holds an advisory lock, which ends with the connection at the latest, or behind a proxy with the
+    one transaction of `work`. `options` may hold `wait`, the seconds to wait for another process (600),
+    and `lock_timeout`, the seconds to wait for a table in use before `work` is called again (5).
+
+    Raises SchemaError if another process takes too long, and what `work` raises.
+    """
+    if connection.dialect.name != DIALECT:
+        result = work()
+        connection.commit()
+        return result
+    deadline = time.monotonic() + options.get("wait", 600)
+    of_transaction = is_proxied(connection.engine.url)
+    lock_timeout = f"{options.get('lock_timeout', 5) * 1000:.0f}"
+    while True:
+        try:
+            _acquire(connection, deadline, of_transaction=of_transaction)
+            for name, value in (("lock_timeout", lock_timeout), ("statement_timeout", "0")):
+                connection.execute(select(func.set_config(name, value, of_transaction)))
+            if not of_transaction:
+                connection.commit()
+            result = work()
+            connection.commit()
+            return result
+        except AssertionError as error:
+            if not of_transaction:
+                raise
+            # By Alembic's autocommit_block, where the transaction is not its own.
+            message = "a migration leaves its transaction; migrate by a URL without pgbouncer=true"
+            raise SchemaError(message) from error
+        except DBAPIError as error:
+            in_use = code_of(error.orig) in CODES[Failure.TIMEOUT]
+            if not in_use or time.monotonic() > deadline:
+                raise
+            log.info("A table is in use; giving way, and trying again.")
+        finally:
+            connection.rollback()
+            if not of_transaction:
+                connection.execute(select(func.pg_advisory_unlock(LOCK)))
+                connection.exec_driver_sql("RESET lock_timeout")
+                connection.exec_driver_sql("RESET statement_timeout")
+                connection.commit()
+        _pause(connection, 0.5)
+
+
+def _test(dialect: Dialect, after: float, connection: Any, record: Any, proxy: object) -> None:
+    # A new connection has not been idle yet.
+    if time.monotonic() - record.info.get("idle", math.inf) >= after:
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            # The others are from before the same restart.
+            raise InvalidatePoolError from error
+
+
+def _acquire(connection: Connection, deadline: float, *, of_transaction: bool) -> None:
+    # Polls, because a waiting statement keeps a snapshot, for which CREATE INDEX CONCURRENTLY in the
+    # other process would wait in turn.
+    lock = func.pg_try_advisory_xact_lock if of_transaction else func.pg_try_advisory_lock
+    told = False
+    while not connection.scalar(select(lock(LOCK))):
+        holder = connection.scalar(HOLDER, {"high": LOCK >> 32, "low": LOCK & 0xFFFFFFFF})
+        if time.monotonic() > deadline:
+            raise SchemaError(f"{holder} is still changing the schema; look what keeps it")
+        if not told:
+            log.info("Waiting for %s, which is changing the schema.", holder)
+            told = True
+        _pause(connection, 0.1)
+
+
+def _pause(connection: Connection, seconds: float) -> None:
+    """Sleep on the server, which works for every driver."""
+    connection.rollback()
+    connection.execute(select(func.pg_sleep(seconds)))
+    connection.rollback()
