@@ -1,13 +1,7 @@
 """A server that goes and comes back costs no more than the transactions that were in flight."""
 
-import os
-import shlex
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 
 import psycopg
 import pytest
@@ -15,48 +9,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .layers import Driver, load
+from .restartable import Restartable
 
 pytestmark = pytest.mark.slow
 
 IN_FLIGHT, IDLE = 3, 4
-
-
-class Restartable:
-    """A server that can be stopped and started again on its data and its port."""
-
-    def __init__(self, url: str, postgres: ModuleType) -> None:
-        self.url, self.postgres = url, postgres
-        with psycopg.connect(url) as connection:
-            [folder] = connection.execute("SHOW data_directory").fetchone() or [""]
-        self.data = Path(folder)
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def stop(self) -> None:
-        pid_file = self.data / "postmaster.pid"
-        os.kill(int(pid_file.read_text().split()[0]), signal.SIGINT)
-        while pid_file.exists():
-            time.sleep(0.01)
-        if self.process:
-            self.process.wait()
-
-    def start(self) -> None:
-        with (self.data.parent / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                shlex.split((self.data / "postmaster.opts").read_text()),
-                stdout=log,
-                stderr=log,
-                cwd=self.data,
-                preexec_fn=self.postgres._end_with_parent,
-                **self.postgres._unprivileged_account(),
-            )
-        while self.process.poll() is None:
-            try:
-                psycopg.connect(self.url).close()
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-            else:
-                return
-        pytest.fail("the server does not start again")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +61,7 @@ def test_after_a_restart_at_most_the_transactions_in_flight_fail(
         for connection in connections:
             with connection, pytest.raises(SQLAlchemyError) as raised:
                 insert(connection)
-            assert postgresql.errors.failure_of(raised.value).name == "DISCONNECTED"
+            assert postgresql.failures.failure_of(raised.value).name == "DISCONNECTED"
 
     def work(engine: Engine) -> None:
         everything = [engine.connect() for _ in range(IN_FLIGHT + IDLE)]
@@ -120,7 +77,9 @@ def test_after_a_restart_at_most_the_transactions_in_flight_fail(
         use_in_flight(everything[:IN_FLIGHT])
         use_idle(engine)
 
-    postgresql.use(restartable.url, work, pool_size=IN_FLIGHT + IDLE, max_overflow=IDLE)
+    # They are tested, however short the restart was.
+    args = {"pool_size": IN_FLIGHT + IDLE, "max_overflow": IDLE, "pre_ping_after": 0}
+    postgresql.use(restartable.url, work, **args)
     assert table() == IDLE * (3 if first == "idle" else 2)
 
 
@@ -138,5 +97,5 @@ def test_while_the_server_is_away_nothing_answers(
         with engine.begin() as connection:
             insert(connection)
 
-    postgresql.use(restartable.url, work)
+    postgresql.use(restartable.url, work, pre_ping_after=0)
     assert table() == 2

@@ -1,0 +1,175 @@
+"""A PgBouncer that pools by transaction, in front of the PostgreSQL of the rendered tests.
+
+Where it is not installed, its Debian package is unpacked into a folder of the run: no privileges
+and no work by hand are needed.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sqlalchemy import make_url
+
+from .layers import load
+from .shared import Shared
+
+# Takes the URL of a server and the number of connections for each database.
+RunPgBouncer = Callable[[str, int], AbstractContextManager[str]]
+
+PARAMETER = "?pgbouncer=true"
+MISSING = (
+    "PgBouncer is missing. It comes by itself where there is apt-get; elsewhere, install it"
+    " (`brew install pgbouncer`)."
+)
+# Anybody may connect, and is the superuser of the server. Databases are opened as they are named.
+SETTINGS = """
+[databases]
+* = host=127.0.0.1 port={port} user=postgres password={password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {servers}
+max_client_conn = 500
+server_login_retry = 1
+"""
+
+
+def unpack(folder: Path) -> None:
+    """Copy the PgBouncer of this machine, or else that of Debian's package, into a new folder."""
+    folder.mkdir()
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
+    installed = shutil.which("pgbouncer", path=path)
+    if installed:
+        shutil.copy(installed, folder / "pgbouncer")
+        return
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True)
+    # The lists of this machine may be empty or old, and only root could renew them.
+    options = {
+        "Dir::State": folder / "state",
+        "Dir::State::status": "/var/lib/dpkg/status",
+        "Dir::Cache": folder / "cache",
+    }
+    arguments = ["-qq", *(f"-o{name}={value}" for name, value in options.items())]
+    try:
+        _run(folder, "apt-get", *arguments, "update")
+        depends = _run(folder, "apt-cache", *arguments, "depends", "--important", "pgbouncer")
+        # The names of libraries end in their versions, which differ from release to release.
+        wanted = [
+            word
+            for word in depends.split()
+            if word.startswith(("libevent-", "libcares", "libc-ares"))
+        ]
+        _run(folder, "apt-get", *arguments, "download", "pgbouncer", *wanted)
+        for package in folder.glob("*.deb"):
+            _run(folder, "dpkg", "-x", str(package), str(folder / "unpacked"))
+    except FileNotFoundError as error:
+        raise RuntimeError(MISSING) from error
+    for file in (folder / "unpacked").rglob("*"):
+        if file.name == "pgbouncer" and os.access(file, os.X_OK) and file.is_file():
+            shutil.copy(file, folder)
+        elif ".so." in file.name:
+            shutil.copy(file, folder, follow_symlinks=True)
+
+
+@pytest.fixture(scope="session")
+def run_pgbouncer(rendered: Mapping[str, Path], shared: Shared) -> RunPgBouncer:
+    """Run it in front of the server of a URL; see `pgbouncer`."""
+    binaries = shared.make("pgbouncer", unpack)
+    postgres = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres_of_pgbouncer")
+    return partial(pgbouncer, binaries, postgres)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_url(run_pgbouncer: RunPgBouncer, postgres: str) -> Iterator[str]:
+    """The proxy in front of the server of all tests, with four connections for each database."""
+    with run_pgbouncer(postgres, 4) as url:
+        yield url
+
+
+@pytest.fixture
+def direct_url(postgres_url: str) -> str:
+    """The URL of an empty database."""
+    return postgres_url
+
+
+@pytest.fixture
+def proxied_url(direct_url: str, pgbouncer_url: str) -> str:
+    """The URL of the same database through the proxy, with the parameter."""
+    url = make_url(pgbouncer_url).set(database=make_url(direct_url).database)
+    return url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def pgbouncer(binaries: Path, postgres: ModuleType, server: str, servers: int) -> Iterator[str]:
+    """Run it with at most `servers` connections to the server for each database, and yield a URL.
+
+    `binaries` is what `unpack` has made, `postgres` the module of the rendered tests. The URL is
+    that of `server`, with another port and the parameter.
+    """
+    url = make_url(server)
+    account = postgres._unprivileged_account()
+    listen_port = postgres._free_port()
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
+        folder = Path(name)
+        for file in binaries.iterdir():
+            if file.is_file():
+                shutil.copy(file, folder)
+        (folder / "settings.ini").write_text(
+            SETTINGS.format(
+                port=url.port, password=url.password, listen_port=listen_port, servers=servers
+            )
+        )
+        if account:
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, account["user"], account["group"])
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [folder / "pgbouncer", folder / "settings.ini"],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
+                preexec_fn=postgres._end_with_parent if sys.platform == "linux" else None,
+                **account,
+            )
+        try:
+            _wait_for(process, listen_port, folder / "log")
+            proxied = url.set(port=listen_port).render_as_string(hide_password=False)
+            yield proxied + PARAMETER
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _run(folder: Path, *command: str) -> str:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise RuntimeError(f"{MISSING} {' '.join(command)}: {result.stderr}")
+    return result.stdout
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PgBouncer did not start: {log.read_text()}") from None
+            time.sleep(0.02)
+        else:
+            return
