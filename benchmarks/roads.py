@@ -1,0 +1,75 @@
+"""Readers and writers of an SQLite file, beside plain SQLAlchemy and the template before 2.0.0.
+
+    uv run python -m benchmarks.roads
+
+16 readers hold a session for 5 ms each, alone and beside a writer that holds one for 20 ms; then 32
+writers take turns. Each takes a few seconds, one after the other, in processes of their own; the
+figures are medians of the rounds. Plain SQLAlchemy has a pool as large as ours, and WAL.
+
+The ratio is that of calls a second, so more is faster. `p99` and `longest` are how long a writer
+waits, in milliseconds.
+"""
+
+import statistics
+import tempfile
+import warnings
+from collections import defaultdict
+from pathlib import Path
+
+from copier import run_copy
+
+from tests.variants import VARIANTS
+
+from .projects import ROOT, Projects, print_table, rendered_projects
+
+# The last commit in which sessions of all kinds took turns.
+BEFORE = "e0f5272"
+ROUNDS = 5
+SECONDS = 2
+NAMES = ("async-sqlite", "sync-sqlite")
+HEADER: list[object] = ["what", "project", "who", "a second", "ratio", "p99", "longest"]
+
+
+def render_before(folder: Path) -> None:
+    for name in NAMES:
+        with warnings.catch_warnings(action="ignore"):
+            run_copy(
+                str(ROOT),
+                folder / name,
+                data=VARIANTS[name],
+                vcs_ref=BEFORE,
+                defaults=True,
+                unsafe=True,
+                quiet=True,
+            )
+
+
+def main() -> None:
+    rows = [HEADER]
+    with rendered_projects() as now, tempfile.TemporaryDirectory() as folder:
+        render_before(Path(folder))
+        subjects = {"ours": now, "before": Projects(Path(folder), now.server), "plain": now}
+        for name in NAMES:
+            found = defaultdict(list)
+            for _ in range(ROUNDS):
+                for who, projects in subjects.items():
+                    options = {"who": who, "seconds": SECONDS}
+                    results = projects.run("roads", name, ["--no-dev"], **options)
+                    for what, figures in results.items():
+                        found[what, who].append(figures)
+            for (what, who), figures in found.items():
+                ratio = statistics.median(
+                    one["rate"] / other["rate"]
+                    for one, other in zip(found[what, "ours"], figures, strict=True)
+                )
+                medians = [
+                    statistics.median(one[key] for one in figures)
+                    for key in ("rate", "p99", "longest")
+                ]
+                numbers = [f"{number:.0f}" for number in medians]
+                rows.append([what, name, who, numbers[0], f"{ratio:.2f}", *numbers[1:]])
+    print_table(rows, 3)
+
+
+if __name__ == "__main__":
+    main()
