@@ -1,7 +1,6 @@
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,35 @@ import psycopg
 import pytest
 from pytest_copier.plugin import CopierFixture
 
+from .copiers import read_once
 from .layers import POSTGRESQL, SQLITE, Driver, load
 from .owner import edit
+from .pgbouncer import direct_url, pgbouncer_url, proxied_url, run_pgbouncer
 from .releases import Template, build_template, copy_working_tree, git
-from .run import pytest_configure, pytest_terminal_summary, pytest_xdist_make_scheduler
+from .run import (
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_terminal_summary,
+    pytest_xdist_make_scheduler,
+)
+from .services import service
 from .shared import ByVariant, Shared
 from .tls import Certificates, Server, gate, server_with_tls
+from .tools import Tools
 from .variants import VARIANTS
 
-__all__ = ["pytest_configure", "pytest_terminal_summary", "pytest_xdist_make_scheduler"]
+__all__ = [
+    "Tools",
+    "direct_url",
+    "pgbouncer_url",
+    "proxied_url",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_terminal_summary",
+    "pytest_xdist_make_scheduler",
+    "run_pgbouncer",
+    "service",
+]
 
 ROOT = Path(__file__).parents[1]
 Render = Callable[..., Path]
@@ -41,13 +60,10 @@ def clean_environment(sessionpatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_questions_to_git(sessionpatch: pytest.MonkeyPatch) -> None:
-    """Keep Copier from asking Git for `core.fileMode` once for each file that it writes.
-
-    It does so for the sake of Windows; here, the answer makes no difference.
-    """
-    name = "copier._main.Worker._sync_git_index_executable_bit"
-    sessionpatch.setattr(name, lambda *given: None, raising=False)
+def commits_are_read_once(
+    sessionpatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    read_once(sessionpatch, tmp_path_factory.mktemp("clones"))
 
 
 @pytest.fixture(scope="session")
@@ -189,31 +205,6 @@ def edited(untouched: Mapping[str, Path], shared: Shared) -> Mapping[str, Path]:
         )
 
     return ByVariant(make)
-
-
-class Tools:
-    """Runs commands in rendered projects, all in one environment that is made to fit exactly."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **os.environ,
-            "UV_PROJECT_ENVIRONMENT": str(folder / "environment"),
-            "MYPY_CACHE_DIR": str(folder / "mypy"),
-        }
-
-    def run(self, project: Path, *command: str, fails: bool = False, **environment: str) -> str:
-        """Run a command in a project's environment, and return what it prints."""
-        result = subprocess.run(
-            ["uv", "run", "--quiet", "--exact", *command],
-            cwd=project,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        assert (result.returncode != 0) is fails, result.stdout + result.stderr
-        return result.stdout + result.stderr if fails else result.stdout
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,7 @@ class Driver:
         variant = f"{io}-{'sqlite' if label in SQLITE else 'postgresql'}"
         self.engine = module(rendered, variant, "engine")
         self.errors = module(rendered, variant, "errors")
+        self.failures = module(rendered, variant, "failures")
 
     def url(self, url: str | URL) -> str:
         """Return a URL that names this driver."""

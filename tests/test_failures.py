@@ -26,7 +26,7 @@ def failed(driver: Driver, connection: Connection, *statements: str) -> str:
     time.sleep(0.1 if last == "SELECT 1" else 0)
     with pytest.raises(SQLAlchemyError) as raised:
         connection.exec_driver_sql(last)
-    failure = driver.errors.failure_of(raised.value)
+    failure = driver.failures.failure_of(raised.value)
     return failure.name if failure else "None"
 
 
@@ -149,10 +149,12 @@ def test_a_stale_snapshot_of_sqlite_is_a_serialization_failure(
     def provoke(connection: Connection) -> str:
         connection.exec_driver_sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")
         connection.commit()
-        ours = connection.execution_options(sqlite_begin="DEFERRED")
-        ours.exec_driver_sql("SELECT * FROM t").all()
+        # In place of BEGIN IMMEDIATE, which would keep the other one from writing.
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("SELECT * FROM t").all()
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("INSERT INTO t VALUES (1)")
-        return failed(sqlite, ours, "INSERT INTO t VALUES (2)")
+        return failed(sqlite, connection, "INSERT INTO t VALUES (2)")
 
     assert sqlite.connect(f"sqlite:///{path}", provoke) == "SERIALIZATION"

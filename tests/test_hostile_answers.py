@@ -7,15 +7,16 @@ import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
-from jinja2 import Environment
 
 from extensions import answers as filters
 from extensions.async_to_sync import IMPORTS, NAMES
@@ -24,7 +25,7 @@ from .conftest import ROOT
 from .structure import ANY, PLACEHOLDERS, Baseline, Template, built_metadata, imported
 from .variants import VARIANTS
 
-ENVIRONMENT = Environment(autoescape=False, extensions=[filters.Answers])  # noqa: S701
+ENVIRONMENT = jinja2.Environment(autoescape=False, extensions=[filters.Answers])  # noqa: S701
 VALIDATORS = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 QUESTIONS = list(PLACEHOLDERS)
 FREE_TEXT = ["project_name", "description", "author_name", "author_email"]
@@ -191,9 +192,13 @@ def test_free_text_is_only_where_it_is_quoted_and_no_answer_in_a_workflow(
             assert not (path.startswith(".github") and ANY.search(text))
 
 
+@cache
+def validator(question: str) -> jinja2.Template:
+    return ENVIRONMENT.from_string(VALIDATORS[question]["validator"])
+
+
 def problem(question: str, text: str) -> str:
-    validator: str = VALIDATORS[question]["validator"]
-    return ENVIRONMENT.from_string(validator).render({question: text})
+    return validator(question).render({question: text})
 
 
 def test_what_a_validator_lets_through_is_safe_in_every_language() -> None:

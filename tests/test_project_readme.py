@@ -84,7 +84,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from ..models import Order, User
-from .dependencies import DatabaseSession
+from .dependencies import DatabaseReadSession, DatabaseSession
 
 router = APIRouter(prefix="/orders", tags=["orders"])
 
@@ -108,20 +108,20 @@ async def create_order(session: DatabaseSession) -> None:
 
 
 @router.get("", response_model=list[UserWithOrders])
-async def list_orders(session: DatabaseSession) -> Sequence[User]:
+async def list_orders(session: DatabaseReadSession) -> Sequence[User]:
     {block}
     return users.all()
 
 
 @router.get("/later")
-async def list_later(session: DatabaseSession) -> list[str]:
+async def list_later(session: DatabaseReadSession) -> list[str]:
     user = await User.get_one(session, name="ada")
     {later}
     return [order.item for order in orders]
 
 
 @router.get("/lazy", response_model=list[UserWithOrders])
-async def list_lazily(session: DatabaseSession) -> Sequence[User]:
+async def list_lazily(session: DatabaseReadSession) -> Sequence[User]:
     users = await session.scalars(select(User))
     return users.all()
 """
@@ -132,7 +132,7 @@ def test_relationships_are_loaded_as_it_says_and_fail_as_it_says(
     project: Path, readme: str, tools: Tools, database_url: str
 ) -> None:
     asyncio = "MissingGreenlet" in readme
-    assert asyncio is project.joinpath("src/my_service/db/libpq.py").exists()
+    assert asyncio is project.joinpath("src/my_service/cli/coroutine.py").exists()
     package = project / "src/my_service"
     models = (package / "models.py").read_text() + ORDERS
     models = models.replace("import String", "import ForeignKey, String")

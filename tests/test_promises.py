@@ -111,11 +111,8 @@ def test_behind_a_proxy_the_lock_may_live_in_one_transaction(
 ) -> None:
     url = new_url()
     probe = str(ROOT / "tests/probes/replicas.py")
-    output = tools.run(
-        project,
-        *("python", probe, "sync", str(PROCESSES), url),
-        DATABASE__ALEMBIC__TRANSACTION_LOCK="true",
-    )
+    proxied = f"{url}{'&' if '?' in url else '?'}pgbouncer=true"
+    output = tools.run(project, "python", probe, "sync", str(PROCESSES), proxied)
     assert output.splitlines()[-1] == str([[0] * PROCESSES])
     assert ask(url, "SELECT name FROM seeds") == ["seed"]
 

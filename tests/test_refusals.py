@@ -27,7 +27,7 @@ def refusal(driver: Driver, url: str | URL) -> tuple[str, str]:
     error = raised.value
     shown = "".join([str(error), repr(error), *traceback.format_exception(error)])
     assert "()" not in str(error)
-    assert driver.errors.failure_of(error) is error.failure
+    assert driver.failures.failure_of(error) is error.failure
     return error.failure.name, shown
 
 

@@ -75,7 +75,7 @@ def io(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def rendered_urls(rendered: Mapping[str, Path], io: str) -> ModuleType:
-    return module(rendered, f"{io}-sqlite", "urls")
+    return module(rendered, f"{io}-postgresql", "urls")
 
 
 @pytest.fixture(scope="module")
