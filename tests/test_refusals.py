@@ -92,7 +92,7 @@ def unprivileged() -> Iterator[None]:
             "UNREACHABLE",
             "the file cannot be used: correct its permissions",
         ),
-        ("readonly.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        ("readonly.db", "READ_ONLY", "the file cannot be used: correct its permissions"),
         ("folder.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
     ],
 )
