@@ -39,7 +39,7 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseM
     if not issubclass(engine_args.get("poolclass") or QueuePool, QueuePool):
         # Another pool refuses the sizes of ours. What was chosen is its own to refuse.
         sizes = {"pool_size", "max_overflow", "pool_timeout"}
-        for name in sizes - database.sqlalchemy.model_fields_set:
+        for name in sizes - database.sqlalchemy.model_dump(exclude_defaults=True).keys():
             del engine_args[name]
     manager = AsyncDatabaseManager(
         database.sqlalchemy.url,
