@@ -51,7 +51,7 @@ def main() -> None:
         render_before(Path(folder))
         before = Projects(Path(folder), now.server)
         for name in NAMES:
-            found = defaultdict(list)
+            found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
             for _ in range(ROUNDS):
                 for who, projects in (("now", now), ("before", before)):
                     options = {"who": who, "seconds": SECONDS, "turns": TURNS}
