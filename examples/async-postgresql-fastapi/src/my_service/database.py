@@ -28,9 +28,7 @@ def import_models() -> None:
 def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseManager:
     """Return a manager built from settings, from their part `database`, or from a like mapping.
 
-        manager_from_config({"sqlalchemy": {"url": "sqlite:///other.db", "echo": True}})
-
-    What is in `sqlalchemy` beside the URL goes to the engine. `config` itself is not changed.
+    What is in `sqlalchemy` beside the URL goes to the engines. `config` itself is not changed.
     Raises pydantic.ValidationError for bad values, ConfigurationError for a wrong URL.
     """
     values = config.model_dump() if isinstance(config, BaseModel) else config

@@ -1,33 +1,21 @@
 """The database layer. It knows SQLAlchemy and Alembic, and nothing of settings or the web."""
 
-from .base import Base
-from .engine import SNAPSHOT
-from .errors import ConfigurationError, ConnectionFailed, Failure, ReadOnlyError, SchemaError
-from .failures import failure_of
-from .manager import AsyncDatabaseManager
-from .queries import get_by_pk, get_one, get_or_create, update_or_create
-from .schema import DatabaseStatus, SyncResult, exists_in_db, is_sqlite
-from .types import UTCDateTime
-from .upsert import upsert_many
-
-__all__ = [
-    "SNAPSHOT",
-    "AsyncDatabaseManager",
-    "Base",
-    "ConfigurationError",
-    "ConnectionFailed",
-    "DatabaseStatus",
-    "Failure",
-    "ReadOnlyError",
-    "SchemaError",
-    "SyncResult",
-    "UTCDateTime",
-    "exists_in_db",
-    "failure_of",
-    "get_by_pk",
-    "get_one",
-    "get_or_create",
-    "is_sqlite",
-    "update_or_create",
-    "upsert_many",
-]
+from .base import Base as Base
+from .engine import SNAPSHOT as SNAPSHOT
+from .errors import ConfigurationError as ConfigurationError
+from .errors import ConnectionFailed as ConnectionFailed
+from .errors import Failure as Failure
+from .errors import ReadOnlyError as ReadOnlyError
+from .errors import SchemaError as SchemaError
+from .failures import failure_of as failure_of
+from .manager import AsyncDatabaseManager as AsyncDatabaseManager
+from .queries import get_by_pk as get_by_pk
+from .queries import get_one as get_one
+from .queries import get_or_create as get_or_create
+from .queries import update_or_create as update_or_create
+from .schema import DatabaseStatus as DatabaseStatus
+from .schema import SyncResult as SyncResult
+from .schema import exists_in_db as exists_in_db
+from .schema import is_sqlite as is_sqlite
+from .types import UTCDateTime as UTCDateTime
+from .upsert import upsert_many as upsert_many

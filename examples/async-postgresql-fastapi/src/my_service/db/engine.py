@@ -18,6 +18,7 @@ from .failures import failure_of, failure_of_connecting
 from .urls import driver_url
 
 log = logging.getLogger(__name__)
+Args = Mapping[str, Any] | None
 
 # Execution options for a read session that sees one state of the database from now on.
 SNAPSHOT = {"isolation_level": backend.SNAPSHOT_LEVEL}
@@ -25,12 +26,7 @@ _engines: WeakSet[Engine] = WeakSet()
 _pools_of_the_parent: list[Pool] = []
 
 
-def make_engine(
-    url: str | URL,
-    engine_args: Mapping[str, Any] | None = None,
-    *,
-    read_only: bool = False,
-) -> AsyncEngine:
+def make_engine(url: str | URL, engine_args: Args = None, read_only: bool = False) -> AsyncEngine:
     """Return an engine for `url`; with `read_only`, the database refuses to write.
 
     `engine_args` are SQLAlchemy's arguments, and those in `backend.OPTIONS`. An engine for another
@@ -55,8 +51,8 @@ def make_engine(
         # SQLAlchemy's message has the wrong names in quotes.
         wrong = {name for name in arguments if f"'{name}'" in str(error)}
         known = {*backend.OPTIONS, *arguments} - wrong
-        near = " ".join(match for name in wrong for match in get_close_matches(name, known, 1))
-        hint = f"; did you mean {near}?" if near else ""
+        near = [match for name in wrong for match in get_close_matches(name, known, 1)]
+        hint = f"; did you mean {' '.join(near)}?" if near else ""
         raise ConfigurationError(f"an engine argument is wrong{hint} ({error})") from error
     if is_ours:
         settings["read_only"] = read_only
@@ -67,11 +63,10 @@ def make_engine(
     return engine.execution_options(read_only=True) if read_only else engine
 
 
-def make_read_engine(engine: AsyncEngine, engine_args: Mapping[str, Any] | None) -> AsyncEngine:
+def make_read_engine(engine: AsyncEngine, engine_args: Args) -> AsyncEngine:
     """Return an engine that only reads, from `read_url` or from the database of `engine`.
 
-    It shares the connections of `engine` where others would not see the same database, and for
-    other dialects, where nothing keeps text SQL from writing.
+    In memory, and for other dialects, where text SQL may write, it shares the connections.
     """
     read_url = (engine_args or {}).get("read_url")
     if not read_url and not backend.can_read_apart(engine.url):

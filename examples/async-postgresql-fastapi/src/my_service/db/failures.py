@@ -28,5 +28,5 @@ def failure_of(error: BaseException) -> Failure | None:
 
 def failure_of_connecting(error: BaseException) -> Failure:
     """Return the failure behind an exception that was raised by opening a connection."""
-    in_words = (failure for sign, failure in WORDS.items() if re.search(sign, str(error)))
-    return failure_of(error) or next(in_words, Failure.UNREACHABLE)
+    in_words = [failure for sign, failure in WORDS.items() if re.search(sign, str(error))]
+    return failure_of(error) or [*in_words, Failure.UNREACHABLE][0]

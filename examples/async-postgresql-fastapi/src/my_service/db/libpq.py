@@ -36,9 +36,8 @@ SIZES = {
     *("max_cacheable_statement_size", "max_cached_statement_lifetime"),
     *("prepared_statement_cache_size", "statement_cache_size"),
 }
-SETTINGS = {"application_name", "options"}
-# What asyncpg never does: nothing is lost unless it is demanded.
-NEVER = {"channel_binding", "gssencmode"}
+# Settings of the server, and what asyncpg never does, by which nothing is lost unless demanded.
+SETTINGS, NEVER = {"application_name", "options"}, {"channel_binding", "gssencmode"}
 OTHERS = {
     *("host", "port", "ssl", "connect_timeout", "command_timeout", "client_encoding"),
     *("pgbouncer", "target_session_attrs"),

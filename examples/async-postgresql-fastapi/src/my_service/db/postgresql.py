@@ -23,8 +23,7 @@ SNAPSHOT_LEVEL = "REPEATABLE READ"
 OPTIONS: dict[str, Any] = {
     "application_name": "",
     "connect_timeout": 10,
-    # 0 is no limit.
-    "statement_timeout": 0,
+    "statement_timeout": 0,  # no limit
     "idle_in_transaction_session_timeout": 0,
     # A connection that has been idle for longer is tested before use.
     "pre_ping_after": 0.5,
@@ -147,10 +146,9 @@ def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[st
     """Call `work`, which changes the schema on the connection, while no other process does.
 
     Holds an advisory lock, which ends with the connection at the latest, or behind a proxy with the
-    one transaction of `work`. `options` may hold `wait`, the seconds to wait for another process (600),
-    and `lock_timeout`, the seconds to wait for a table in use before `work` is called again (5).
-
-    Raises SchemaError if another process takes too long, and what `work` raises.
+    one transaction of `work`. `options` may hold the seconds to `wait` for another process (600), and
+    `lock_timeout`, the seconds to wait for a table in use before `work` is called again (5). Raises
+    SchemaError if another process takes too long, and what `work` raises.
     """
     if connection.dialect.name != DIALECT:
         result = work()
@@ -216,7 +214,7 @@ def _acquire(connection: Connection, deadline: float, *, of_transaction: bool) -
 
 
 def _pause(connection: Connection, seconds: float) -> None:
-    """Sleep on the server, which works for every driver."""
     connection.rollback()
+    # On the server, which works for every driver.
     connection.execute(select(func.pg_sleep(seconds)))
     connection.rollback()

@@ -1,14 +1,13 @@
 """Look rows up by attribute, create them and update them, without losing a race.
 
-The functions serve any mapped class; `Base` offers them as methods. For all of them:
+The functions serve any mapped class; `Base` offers them as methods.
 
-* keyword arguments look up; a name that the model does not have raises TypeError before any SQL;
-  a column called `defaults` or `create_defaults` is looked up as `defaults__exact=…`;
-* pending changes are flushed first; what is returned is loaded, and shows what the row holds;
-* None finds NULL, and in a JSON column the JSON null as well;
-* more than one match raises sqlalchemy.exc.MultipleResultsFound.
-
-Concurrent callers are safe only where a unique constraint covers what is looked up.
+* Keyword arguments look up; a name that the model does not have raises TypeError before any SQL;
+  a column called `defaults` or `create_defaults` is looked up as `defaults__exact=…`.
+* Pending changes are flushed first; what is returned is loaded, and shows what the row holds.
+* None finds NULL, and in a JSON column the JSON null as well. More than one match raises
+  sqlalchemy.exc.MultipleResultsFound.
+* Concurrent callers are safe only where a unique constraint covers what is looked up.
 """
 
 from collections.abc import Mapping
@@ -53,9 +52,9 @@ async def get_or_create(
 ) -> tuple[T, bool]:
     """Return the row that matches, created if there is none, and whether it was created.
 
-    `defaults` holds further values for a new row; those that are callable are called then.
-    The row is created in a savepoint: if another caller was faster, theirs is returned and the
-    transaction goes on. Raises IntegrityError if the new row breaks any other constraint.
+    `defaults` holds further values for a new row; callables are called then. The row is created in
+    a savepoint: if another caller was faster, theirs is returned and the transaction goes on.
+    Raises IntegrityError if the new row breaks any other constraint.
     """
     attrs = _checked(model, attrs, defaults)
     return await session.run_sync(_find_or_insert, model, attrs, defaults, None)

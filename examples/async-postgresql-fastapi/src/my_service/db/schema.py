@@ -60,10 +60,7 @@ def current_heads(connection: Connection) -> tuple[str, ...]:
 
 
 def read_revisions(config: Config) -> dict[str, bool]:
-    """Return the revisions among the migrations, and whether each is a head. Imports every file.
-
-    Raises SchemaError if one follows a revision without a file.
-    """
+    """Return the revisions among the migrations, and whether each is a head. Raises SchemaError."""
     scripts = ScriptDirectory.from_config(config)
     try:
         return {script.revision: script.is_head for script in scripts.walk_revisions()}
@@ -72,10 +69,7 @@ def read_revisions(config: Config) -> dict[str, bool]:
 
 
 def explain(connection: Connection, known: dict[str, bool], metadata: MetaData) -> dict[str, Any]:
-    """Return `status`, `current` and `latest` revision, and a `message` that ends in the next step.
-
-    `known` is the result of `read_revisions`.
-    """
+    """Return `status`, `current` and `latest` revision, and a `message` that ends in the next step."""
     latest = tuple(sorted(revision for revision, is_head in known.items() if is_head))
     current = current_heads(connection)
     tables = [] if current else _own_tables(connection, metadata)
@@ -104,10 +98,7 @@ def explain(connection: Connection, known: dict[str, bool], metadata: MetaData) 
 
 
 def create(connection: Connection, config: Config, metadata: MetaData) -> None:
-    """Create the tables of `metadata` and record the newest revision, without any migration.
-
-    Raises SchemaError when the database already holds tables of ours, or has a history.
-    """
+    """Create the tables of `metadata` and record the newest revision, without any migration."""
 
     def work() -> None:
         found = _own_tables(connection, metadata)

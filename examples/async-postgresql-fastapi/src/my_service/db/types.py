@@ -7,10 +7,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An instant. Takes aware datetimes and returns them in UTC.
-
-    Raises ValueError, which SQLAlchemy wraps in StatementError, for a datetime without time zone.
-    """
+    """An instant, in UTC. A datetime without time zone is a ValueError, in a StatementError."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

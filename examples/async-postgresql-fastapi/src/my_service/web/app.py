@@ -14,8 +14,7 @@ from .dependencies import State
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; its settings come from the environment unless they are given.
 
-    A path operation gets them by `Depends(get_settings)`. While the application runs, it owns the
-    one database manager of the process.
+    A path operation gets them by `Depends(get_settings)`.
     """
     chosen = settings or get_settings()
     set_up_logging(chosen.log_level)

@@ -19,9 +19,9 @@ from .urls import driver_url
 def run_migrations(config: Config, metadata: MetaData, open_manager: Any, **options: Any) -> None:
     """Run the command that Alembic was asked for, one process at a time if it changes anything.
 
-    It runs on the connection that a manager hands over in `config.attributes`, or else on the
-    database of `sqlalchemy.url`, or else on that of the manager that `open_manager()` returns.
-    Autogeneration compares with `metadata`; `options` are arguments of `context.configure`.
+    It runs on the connection that a manager hands over in `config.attributes`, or on the database
+    of `sqlalchemy.url`, or on that of `open_manager()`. Autogeneration compares with `metadata`;
+    `options` are arguments of `context.configure`.
     """
     ours = {"target_metadata": metadata, "render_item": _render_item}
     options = {**MIGRATION_OPTIONS, **ours, **options}

@@ -31,9 +31,7 @@ class DatabaseManager:
     """Owns one database. Build one a process, and dispose of it at the end (or use `with`).
 
     `Session` makes sessions that may write, `ReadSession` sessions that only read: the database
-    refuses to write in them, and each statement stands for itself, without a transaction. `engine`
-    and `read_engine` are behind them, `alembic_cfg` is for Alembic.
-
+    refuses to write in them, and each statement stands for itself, without a transaction.
     A unit of work, committed at the end and rolled back on any error:
 
         with manager.Session.begin() as session:
@@ -54,8 +52,7 @@ class DatabaseManager:
     ) -> None:
         """Take the database's URL, the folder of the migrations, and arguments for the engine.
 
-        `base_model` is the base of the models, if it is not `Base`. No connection is opened yet.
-        Raises ConfigurationError for a URL that cannot be served.
+        `base_model` is the base of the models, if not `Base`. Raises ConfigurationError.
         """
         self.engine = make_engine(url, engine_args)
         self.read_engine = make_read_engine(self.engine, engine_args)
@@ -103,10 +100,7 @@ class DatabaseManager:
         raise ValueError("attempts has to be at least 1")
 
     def create(self) -> None:
-        """Create the tables from the models and record the newest revision, for tests.
-
-        No migration runs. Raises SchemaError when the database is not empty.
-        """
+        """Create the tables from the models, without migrations. Raises SchemaError if there are any."""
         self._run_on(self.engine, schema.create, self.alembic_cfg, self.metadata)
 
     def upgrade(self, target: str = "head") -> None:
@@ -126,8 +120,7 @@ class DatabaseManager:
     def sync(self) -> SyncResult:
         """Bring the schema up to date, whether the database is empty, behind or there already.
 
-        Raises SchemaError for a database that has tables of ours without a history, or a history
-        that is not that of the migrations.
+        Raises SchemaError for tables of ours without a history, and for another history.
         """
         state = self._look()
         if state["status"] in ("up to date", "ahead"):
@@ -146,8 +139,7 @@ class DatabaseManager:
     def explain(self, *, reread: bool = True) -> dict[str, Any]:
         """Return the state of the schema relative to the migrations; see `schema.explain`.
 
-        The migrations are read from disk. With `reread=False`, an earlier call's are used.
-        Raises ConnectionFailed.
+        With `reread=False`, the migrations that an earlier call has read are used.
         """
         if reread or not self._revisions:
             self._revisions = schema.read_revisions(self.alembic_cfg)
@@ -155,10 +147,7 @@ class DatabaseManager:
             return schema.explain(connection, self._revisions, self.metadata)
 
     def get_current_revision(self, session: Session | None = None) -> str | None:
-        """Return the revision that the database is at, or None if no migration has run.
-
-        With a session, it is read inside the session's transaction.
-        """
+        """Return the database's revision, or None; with a session, as its transaction sees it."""
         if session is None:
             with self.ReadSession() as own_session:
                 return self.get_current_revision(own_session)

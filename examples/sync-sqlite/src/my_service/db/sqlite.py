@@ -65,7 +65,8 @@ def engine_args(url: URL, arguments: dict[str, Any], *, read_only: bool) -> dict
     if _is_memory(url) or not (read_only or "poolclass" in arguments):
         arguments = {**arguments, "poolclass": WriterPool, "pool_size": 1, "max_overflow": 0}
     if read_only:
-        arguments = {**arguments, "isolation_level": "AUTOCOMMIT"}
+        autocommit = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+        arguments = {**arguments, **autocommit}
     return {**arguments, "connect_args": connect_args}
 
 

@@ -35,12 +35,11 @@ def upsert_many(
 
     Writes `batch` rows a statement, a collection in the order of its keys, so that concurrent calls
     wait for each other instead of deadlocking. A generator is sorted batch by batch, in constant
-    memory if `returning` is False; concurrent calls that share keys may deadlock, and are retried
-    by `manager.run`. Of rows with one key the last wins; one in an earlier batch is updated by it.
+    memory if `returning` is False; calls that share keys may deadlock. Of equal keys the last wins.
 
     Raises TypeError for names that are no columns; ValueError for rows that differ in their names,
-    lack what `on` or `update` names or, if returned, have keys equal in the database only (from
-    PostgreSQL, CardinalityViolation); NotImplementedError to count `version_id_col`.
+    lack what `on` or `update` names or, if returned, have keys equal in the database only;
+    NotImplementedError to count `version_id_col`.
     """
     check_writable(session.get_bind())
     remaining = iter(rows)
