@@ -6,8 +6,8 @@
 writers take turns. Ours and plain SQLAlchemy, with WAL and a pool as large, take turns in one process
 every half second, the template before 2.0.0 runs after them. The figures are medians.
 
-The ratio is ours to theirs, of calls a second: above 1, ours is faster. `p99` and `longest` are how long a writer
-waits, in milliseconds.
+The ratio is ours to theirs, of calls a second: above 1, ours is faster. `p99` and `longest` are how
+long a call takes, in milliseconds.
 """
 
 import statistics
