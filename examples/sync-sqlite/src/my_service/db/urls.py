@@ -15,7 +15,7 @@ DRIVERS = {
     "mssql": ("pyodbc", "mssqlpython", "pymssql"),
     "mysql": MYSQL,
     "oracle": ("oracledb", "cx_oracle"),
-    "postgresql": ("psycopg", "psycopg2"),
+    "postgresql": ("psycopg", "psycopg2", "psycopg2cffi"),
     "sqlite": ("pysqlite", "pysqlcipher"),
 }
 # Drivers that need asyncio: a URL that names one gets the default of its dialect.

@@ -1,5 +1,6 @@
 """The pool of the one connection to SQLite that writes."""
 
+import gc
 import logging
 from collections import deque
 
@@ -44,6 +45,9 @@ class WriterPool(QueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         try:
+            if self.checkedout():
+                # The traceback of an error may keep a session that was not closed, until this.
+                gc.collect(1)
             return super().connect()
         except exc.TimeoutError as error:
             raise exc.TimeoutError(
