@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from .layers import Driver, load
-from .restartable import Restartable
+from .layers import Driver
+from .restartable import Restartable, server_with
 
 pytestmark = pytest.mark.slow
 
@@ -18,13 +18,8 @@ IN_FLIGHT, IDLE = 3, 4
 
 @pytest.fixture(scope="module")
 def restartable(rendered: Mapping[str, Path]) -> Iterator[Restartable]:
-    path = rendered["sync-postgresql"] / "tests/postgres.py"
-    postgres = load(path, "postgres_that_restarts")
-    with postgres.postgres_server() as url:
-        server = Restartable(url, postgres)
+    with server_with(rendered, "postgres_that_restarts") as server:
         yield server
-        if server.process:
-            server.stop()
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow
 
 # For as long as a test takes, no connection is tested because it was idle.
 NEVER = {"pre_ping_after": 600}
-# What it costs to test one. asyncpg does so in a transaction, unless in autocommit mode.
+# What a session with one query costs.
+TRIPS = {"Session": 3, "ReadSession": 1}
+# What it costs to test a connection. asyncpg does so in a transaction, unless in autocommit mode.
 TEST_TRIPS = {
     ("asyncpg", "Session"): 3,
     ("asyncpg", "ReadSession"): 1,
@@ -98,11 +100,10 @@ def test_a_connection_that_has_been_idle_is_tested_once(
     service: Service, wire: Wire, factory: str
 ) -> None:
     def work(manager: Any) -> None:
-        trips = {"Session": 3, "ReadSession": 1}[factory]
         read(service, manager, factory)
         read(service, manager, factory)
         time.sleep(0.1)
-        with wire.expect(trips + TEST_TRIPS[service.driver, factory]):
+        with wire.expect(TRIPS[factory] + TEST_TRIPS[service.driver, factory]):
             read(service, manager, factory)
 
     service.use(wire.url, work, pre_ping_after=0.05)
@@ -111,11 +112,10 @@ def test_a_connection_that_has_been_idle_is_tested_once(
 @pytest.mark.parametrize("factory", ["Session", "ReadSession"])
 def test_at_zero_a_connection_is_tested_always(service: Service, wire: Wire, factory: str) -> None:
     def work(manager: Any) -> None:
-        trips = {"Session": 3, "ReadSession": 1}[factory]
         read(service, manager, factory)
         read(service, manager, factory)
         for _ in range(3):
-            with wire.expect(trips + TEST_TRIPS[service.driver, factory]):
+            with wire.expect(TRIPS[factory] + TEST_TRIPS[service.driver, factory]):
                 read(service, manager, factory)
 
     service.use(wire.url, work, pre_ping_after=0)

@@ -120,6 +120,15 @@ def test_a_revision_without_a_file_is_an_error(versions: Path, head: str, argume
     assert f"at later, newest is {head}. Newer code has migrated it, or the file" in output
 
 
+def test_an_empty_migration_is_written_without_a_database(
+    versions: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost:1/nothing")
+    run("db", "revision", "--empty", "-m", "more")
+    assert list(versions.glob("*_more.py"))
+
+
 @pytest.mark.parametrize(
     "arguments",
     ["status", "sync", "upgrade", "downgrade -1", "check", "revision -m more"],

@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from my_service.db import AsyncDatabaseManager
 
 from ..conftest import MIGRATIONS
 from .models import Page, TableBase
+
+
+async def visit(manager: AsyncDatabaseManager) -> None:
+    """Count a visit of the page `/`, in a transaction of its own."""
+    async with manager.Session.begin() as session:
+        await session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))
 
 
 @pytest.fixture(scope="session")

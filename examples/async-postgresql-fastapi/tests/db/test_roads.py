@@ -15,6 +15,7 @@ from my_service.db import (
 )
 
 from ..conftest import MIGRATIONS
+from .conftest import visit
 from .models import Page, TableBase
 
 TABLE = TableBase.metadata.tables["layer_test_pages"]
@@ -25,11 +26,6 @@ WRITES: dict[str, Any] = {
     "delete": delete(TABLE),
     "DDL": text("CREATE TABLE new (id INTEGER)"),
 }
-
-
-async def visit(manager: AsyncDatabaseManager) -> None:
-    async with manager.Session.begin() as session:
-        await session.execute(update(Page).values(visits=Page.visits + 1))
 
 
 async def visits(session: AsyncSession) -> int | None:

@@ -13,14 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from my_service.db import AsyncDatabaseManager
 
 from ..concurrency import together
+from .conftest import visit
 from .models import Page, TableBase
 
 both_roads = pytest.mark.parametrize("road", ["Session", "ReadSession"])
-
-
-async def visit(manager: AsyncDatabaseManager) -> None:
-    async with manager.Session.begin() as session:
-        await session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))
 
 
 async def assert_nothing_is_locked(manager: AsyncDatabaseManager, migrations: Path) -> None:

@@ -5,13 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, update
 from sqlalchemy.orm import Session
 
 from my_service.db import DatabaseManager
 
 from ..conftest import MIGRATIONS
 from .models import Page, TableBase
+
+
+def visit(manager: DatabaseManager) -> None:
+    """Count a visit of the page `/`, in a transaction of its own."""
+    with manager.Session.begin() as session:
+        session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))
 
 
 @pytest.fixture(scope="session")

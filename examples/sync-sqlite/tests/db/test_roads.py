@@ -16,6 +16,7 @@ from my_service.db import (
 )
 
 from ..conftest import MIGRATIONS
+from .conftest import visit
 from .models import Page, TableBase
 
 TABLE = TableBase.metadata.tables["layer_test_pages"]
@@ -26,11 +27,6 @@ WRITES: dict[str, Any] = {
     "delete": delete(TABLE),
     "DDL": text("CREATE TABLE new (id INTEGER)"),
 }
-
-
-def visit(manager: DatabaseManager) -> None:
-    with manager.Session.begin() as session:
-        session.execute(update(Page).values(visits=Page.visits + 1))
 
 
 def visits(session: Session) -> int | None:

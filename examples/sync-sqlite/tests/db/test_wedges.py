@@ -7,20 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import QueuePool, exc, select, update
+from sqlalchemy import QueuePool, exc, select
 from sqlalchemy.orm import Session
 
 from my_service.db import ConnectionFailed, DatabaseManager
 
 from ..concurrency import together
+from .conftest import visit
 from .models import Page, TableBase
 
 both_roads = pytest.mark.parametrize("road", ["Session", "ReadSession"])
-
-
-def visit(manager: DatabaseManager) -> None:
-    with manager.Session.begin() as session:
-        session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))
 
 
 def assert_nothing_is_locked(manager: DatabaseManager, migrations: Path) -> None:

@@ -4,16 +4,11 @@ import gc
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import exc, text, update
+from sqlalchemy import exc, text
 
 from my_service.db import DatabaseManager
 
-from .models import Page
-
-
-def visit(manager: DatabaseManager) -> None:
-    with manager.Session.begin() as session:
-        session.execute(update(Page).values(visits=Page.visits + 1))
+from .conftest import visit
 
 
 @pytest.mark.filterwarnings("ignore:a session was not closed", "ignore:The garbage collector")

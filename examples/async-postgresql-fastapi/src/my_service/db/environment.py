@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, MetaData
 from . import schema
 from .engine import make_engine
 from .errors import SchemaError
-from .postgresql import MIGRATION_OPTIONS, run_alone
+from .postgresql import MIGRATION_OPTIONS
 from .types import UTCDateTime
 from .urls import driver_url
 
@@ -25,8 +25,7 @@ def run_migrations(config: Config, metadata: MetaData, open_manager: Any, **opti
     of `sqlalchemy.url`, or on that of `open_manager()`. Autogeneration compares with `metadata`;
     `options` are arguments of `context.configure`.
     """
-    ours = {"target_metadata": metadata, "render_item": _render_item}
-    options = {**MIGRATION_OPTIONS, **ours, **options}
+    options = {**MIGRATION_OPTIONS, "target_metadata": metadata, "render_item": _render, **options}
     connection = config.attributes.get("connection")
     if connection is not None:
         _migrate(connection, config, options)
@@ -78,7 +77,7 @@ def _migrate(connection: Connection, config: Config, options: dict[str, Any]) ->
             context.run_migrations()
 
     if not only_reads:
-        run_alone(connection, run, config.attributes)
+        schema.change(connection, config, run)
     elif _changes_schema(connection):
         return False
     else:
@@ -97,7 +96,7 @@ def _changes_schema(connection: Connection) -> bool:
     return not current or {*current} != {*target}
 
 
-def _render_item(kind: str, item: Any, autogen_context: object) -> str | Literal[False]:
+def _render(kind: str, item: Any, autogen_context: object) -> str | Literal[False]:
     """Write our own types as plain ones, so that migrations do not depend on this code."""
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"

@@ -64,8 +64,7 @@ class AsyncDatabaseManager:
         self.Session = async_sessionmaker(self.engine, **options)
         self.ReadSession = async_sessionmaker(self.read_engine, **options)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
-        # A replica may lag behind.
-        has_replica = (engine_args or {}).get("read_url")
+        has_replica = (engine_args or {}).get("read_url")  # which may lag behind
         self._primary_reader = self.engine if has_replica else self.read_engine
         self.metadata = (base_model or Base).metadata
         self._revisions: dict[str, bool] = {}
@@ -107,8 +106,9 @@ class AsyncDatabaseManager:
 
     async def upgrade(self, target: str = "head") -> None:
         """Run the migrations up to the revision `target`."""
+        state = await self._look()
         # At head, do not wait for another process.
-        if target != "head" or (await self._look())["status"] != "up to date":
+        if target != "head" or state["status"] != "up to date":
             await self._migrate(command.upgrade, target)
 
     async def downgrade(self, target: str) -> None:
@@ -139,10 +139,7 @@ class AsyncDatabaseManager:
         return DatabaseStatus(state["status"])
 
     async def explain(self, *, reread: bool = True) -> dict[str, Any]:
-        """Return the state of the schema relative to the migrations; see `schema.explain`.
-
-        With `reread=False`, the migrations that an earlier call has read are used.
-        """
+        """Return `schema.explain`; with `reread=False`, for the migrations as they were read before."""
         if reread or not self._revisions:
             # In a thread, because reading many files would stall the event loop.
             self._revisions = await asyncio.to_thread(schema.read_revisions, self.alembic_cfg)

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import URL, Connection, Dialect, Engine, event, func, literal_column, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from . import libpq
 from .errors import Failure, SchemaError
 
-R = TypeVar("R")
+Work = Callable[[], None]
 log = logging.getLogger(__name__)
 
 DIALECT = "postgresql"
@@ -25,8 +25,7 @@ OPTIONS: dict[str, Any] = {
     "connect_timeout": 10,
     "statement_timeout": 0,  # no limit
     "idle_in_transaction_session_timeout": 0,
-    # A connection that has been idle for longer is tested before use.
-    "pre_ping_after": 0.5,
+    "pre_ping_after": 0.5,  # after which an idle connection is tested before use
 }
 # What to ask of the server instead where all sessions are read-only.
 READ_ONLY_ATTRS = {"read-write": "primary", "read-only": "standby"}
@@ -142,7 +141,7 @@ def connect(dialect: Any, args: Any, options: Any, settings: Mapping[str, Any]) 
     return dialect.connect(*args, **options)
 
 
-def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[str, Any]) -> R:
+def run_alone(connection: Connection, work: Work, options: Mapping[str, Any]) -> None:
     """Call `work`, which changes the schema on the connection, while no other process does.
 
     Holds an advisory lock, which ends with the connection at the latest, or behind a proxy with the
@@ -150,10 +149,6 @@ def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[st
     `lock_timeout`, the seconds to wait for a table in use before `work` is called again (5). Raises
     SchemaError if another process takes too long, and what `work` raises.
     """
-    if connection.dialect.name != DIALECT:
-        result = work()
-        connection.commit()
-        return result
     deadline = time.monotonic() + options.get("wait", 600)
     of_transaction = is_proxied(connection.engine.url)
     lock_timeout = f"{options.get('lock_timeout', 5) * 1000:.0f}"
@@ -164,9 +159,9 @@ def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[st
                 connection.execute(select(func.set_config(name, value, of_transaction)))
             if not of_transaction:
                 connection.commit()
-            result = work()
+            work()
             connection.commit()
-            return result
+            return
         except AssertionError as error:
             if not of_transaction:
                 raise

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, MetaData, inspect, text
 from sqlalchemy.orm import Session
 
 from .errors import SchemaError
-from .postgresql import run_alone
+from .postgresql import DIALECT, run_alone
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,16 @@ def create(connection: Connection, config: Config, metadata: MetaData) -> None:
         scripts = ScriptDirectory.from_config(config)
         MigrationContext.configure(connection).stamp(scripts, "heads")
 
-    run_alone(connection, work, config.attributes)
+    change(connection, config, work)
+
+
+def change(connection: Connection, config: Config, work: Callable[[], None]) -> None:
+    """Call `work`, which changes the schema, and commit; one process at a time if it can be had."""
+    if connection.dialect.name == DIALECT:
+        run_alone(connection, work, config.attributes)
+    else:
+        work()
+        connection.commit()
 
 
 def migrate(connection: Connection, config: Config, command: Any, target: str) -> None:
@@ -127,7 +136,7 @@ def drop(connection: Connection, config: Config, metadata: MetaData) -> None:
         metadata.drop_all(connection)
         connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
 
-    run_alone(connection, work, config.attributes)
+    change(connection, config, work)
 
 
 def report_steps() -> Callable[..., None]:

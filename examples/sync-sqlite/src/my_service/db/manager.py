@@ -62,8 +62,7 @@ class DatabaseManager:
         self.Session = sessionmaker(self.engine, **options)
         self.ReadSession = sessionmaker(self.read_engine, **options)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
-        # A replica may lag behind.
-        has_replica = (engine_args or {}).get("read_url")
+        has_replica = (engine_args or {}).get("read_url")  # which may lag behind
         self._primary_reader = self.engine if has_replica else self.read_engine
         self.metadata = (base_model or Base).metadata
         self._revisions: dict[str, bool] = {}
@@ -105,8 +104,9 @@ class DatabaseManager:
 
     def upgrade(self, target: str = "head") -> None:
         """Run the migrations up to the revision `target`."""
+        state = self._look()
         # At head, do not wait for another process.
-        if target != "head" or (self._look())["status"] != "up to date":
+        if target != "head" or state["status"] != "up to date":
             self._migrate(command.upgrade, target)
 
     def downgrade(self, target: str) -> None:
@@ -137,10 +137,7 @@ class DatabaseManager:
         return DatabaseStatus(state["status"])
 
     def explain(self, *, reread: bool = True) -> dict[str, Any]:
-        """Return the state of the schema relative to the migrations; see `schema.explain`.
-
-        With `reread=False`, the migrations that an earlier call has read are used.
-        """
+        """Return `schema.explain`; with `reread=False`, for the migrations as they were read before."""
         if reread or not self._revisions:
             self._revisions = schema.read_revisions(self.alembic_cfg)
         with self.read_engine.connect() as connection:

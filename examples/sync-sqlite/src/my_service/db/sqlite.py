@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import URL, Connection, Dialect, Engine, PoolProxiedConnection, event, exc, text
 
 from .errors import Failure, SchemaError
 from .writer import WriterPool
 
-R = TypeVar("R")
+Work = Callable[[], None]
 log = logging.getLogger(__name__)
 
 DIALECT = "sqlite"
@@ -111,7 +111,7 @@ class ClosingConnection(sqlite3.Connection):
         super().close()
 
 
-def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[str, Any]) -> R:
+def run_alone(connection: Connection, work: Work, options: Mapping[str, Any]) -> None:
     """Call `work`, which changes the schema on the connection, in a transaction of its own.
 
     It holds the write lock, so no other process changes anything meanwhile. Foreign keys are off,
@@ -120,20 +120,15 @@ def run_alone(connection: Connection, work: Callable[[], R], options: Mapping[st
     Raises SchemaError if another process keeps the lock for longer than `busy_timeout`, or if rows
     would refer to nothing, and what `work` raises.
     """
-    if connection.dialect.name != DIALECT:
-        result = work()
-        connection.commit()
-        return result
     # Outside of any transaction, where SQLite would ignore it.
     connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
     try:
         _begin_when_free(connection)
-        result = work()
+        work()
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").scalars().all()
         if broken:
             raise SchemaError(f"{len(broken)} rows would refer to nothing: {', '.join({*broken})}")
         connection.commit()
-        return result
     finally:
         connection.rollback()
         connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
