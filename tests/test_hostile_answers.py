@@ -80,7 +80,8 @@ LIKELY = {
     "description": LINE,
     "author_name": LINE,
     "author_email": st.sampled_from(["%s@x.org", "a+b@x.org", "a.b@x", "a..b@x.org", "a@-x.org"])
-    | st.from_regex(r"[A-Za-z0-9_%+-]{1,9}@[a-z0-9]{1,9}(\.[a-z]{2,3})?", fullmatch=True),
+    | st.from_regex(r"[A-Za-z0-9_%+-]{1,9}@[a-z0-9]{1,9}(\.[a-z]{2,3})?", fullmatch=True)
+    | st.from_regex(r"[a-z0-9]{1,9}@[a-z0-9]{1,9}\.[a-z]{2,3}", fullmatch=True),
 }
 # What may be left of an answer that is not refused, whatever else its validator knows.
 LINE_OF_TEXT = r"[^\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]{0,500}"
@@ -232,4 +233,4 @@ def test_what_a_validator_lets_through_is_safe_in_every_language() -> None:
         check = example(case)(check)
     check()
     assert len(seen) == 2 * len(QUESTIONS), seen
-    assert min(seen.values()) >= settings().max_examples / 10, seen
+    assert min(seen.values()) >= settings().max_examples / 20, seen
