@@ -1,7 +1,7 @@
 """How often the layer waits for PostgreSQL, counted on the wire: the same on every machine."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from .services import Request, Service, settle
+from .services import Request, Service, opened, settle
 from .wire import Wire, counting_proxy
 
 pytestmark = pytest.mark.slow
@@ -142,3 +142,66 @@ def test_a_post_request_is_three_round_trips(service: Service, wire: Wire) -> No
             assert request("POST", "/users", {"name": uuid4().hex}) == 201
 
     service.serve(wire.url, work, **NEVER)
+
+
+# What an operation costs within a transaction.
+OPERATIONS: dict[str, tuple[int, Callable[[Any, Any, str], Any]]] = {
+    "get_one": (1, lambda User, session, new: User.get_one(session, name="ada")),
+    "get_by_pk": (1, lambda User, session, new: User.get_by_pk(session, 1)),
+    "get_or_create, row exists": (1, lambda User, s, new: User.get_or_create(s, name="ada")),
+    "get_or_create, new row": (2, lambda User, s, new: User.get_or_create(s, name=new)),
+    "update_or_create, row exists": (
+        2,
+        lambda User, s, new: User.update_or_create(s, {"full_name": new}, name="ada"),
+    ),
+    "update_or_create, new row": (
+        2,
+        lambda User, s, new: User.update_or_create(s, {"full_name": new}, name=new),
+    ),
+    "get_or_create, new row, with a savepoint": (
+        4,
+        lambda User, s, new: User.get_or_create(s, {"full_name": lambda: "x"}, name=new),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_in_a_transaction_makes_so_many_round_trips(
+    service: Service, wire: Wire, name: str
+) -> None:
+    trips, operation = OPERATIONS[name]
+
+    def work(manager: Any) -> None:
+        model = service.module("models").User
+        with opened(manager.Session()) as session:
+            # psycopg prepares a statement when it is executed for the sixth time.
+            for _ in range(7):
+                settle(operation(model, session, uuid4().hex))
+            for _ in range(3):
+                with wire.expect(trips):
+                    settle(operation(model, session, uuid4().hex))
+
+    service.use(wire.url, work, **NEVER)
+
+
+# psycopg2 sends each row that returns nothing by itself.
+@pytest.mark.parametrize("service", ["asyncpg", "psycopg-async", "psycopg"], indirect=True)
+@pytest.mark.parametrize("returning", [True, False])
+def test_upsert_many_makes_a_round_trip_a_batch(
+    service: Service, wire: Wire, returning: bool
+) -> None:
+    def work(manager: Any) -> None:
+        model = service.module("models").User
+
+        def upsert() -> None:
+            rows = [{"name": f"{number}", "full_name": uuid4().hex} for number in range(10_000)]
+            with opened(manager.Session()) as session:
+                settle(model.upsert_many(session, rows, on="name", returning=returning))
+                settle(session.commit())
+
+        upsert()
+        before = wire.round_trips
+        upsert()
+        assert wire.round_trips - before <= 3 + 10
+
+    service.use(wire.url, work, **NEVER)

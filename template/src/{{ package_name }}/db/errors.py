@@ -1,6 +1,7 @@
 """Kinds of failure, and the exceptions of the layer."""
 
 import enum
+from typing import Any
 
 from sqlalchemy import exc
 
@@ -41,3 +42,9 @@ class SchemaError(exc.SQLAlchemyError):
 
 class ConfigurationError(ValueError):
     """A setting cannot be used; the message has what would be right."""
+
+
+def check_writable(bind: Any) -> None:
+    """Raise ReadOnlyError if a session with this engine or connection only reads."""
+    if bind.get_execution_options().get("read_only"):
+        raise ReadOnlyError
