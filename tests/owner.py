@@ -185,9 +185,6 @@ EDITS = [
         "      - run: uv run pytest\n",
         "      - run: uv run pytest\n\n      - name: Tell everybody\n        run: echo done\n",
     ),
-    # The example's commands are deleted.
-    ("src/my_service/cli/__init__.py", "from .users import users\n", ""),
-    ("src/my_service/cli/__init__.py", "main.add_command(users)\n", ""),
 ]
 DELETED = ["src/my_service/cli/users.py", "tests/test_cli_users.py"]
 HTTP_EDITS = [
@@ -218,8 +215,12 @@ def edit(project: Path) -> None:
         text = (project / path).read_text()
         assert old in text, f"{path} has no {old!r} any more"
         (project / path).write_text(text.replace(old, new))
+    # The example's commands are deleted.
     for path in DELETED:
         (project / path).unlink()
+    lines = (package / "cli/__init__.py").read_text().splitlines(keepends=True)
+    kept = "".join(line for line in lines if "users" not in line)
+    (package / "cli/__init__.py").write_text(kept)
     for name, text in MIGRATIONS.items():
         (package / "migrations/versions" / name).write_text(text)
     (package / "orders.py").write_text(CODE.format(**WORDS[io]))
