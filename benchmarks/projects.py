@@ -52,15 +52,17 @@ class Projects:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return f"{self.server.rsplit('/', 1)[0]}/{name}"
 
-    def run(self, subject: str, name: str, uv_options: Sequence[str], **context: Any) -> Any:
-        """Run a subject on a fresh database in the project `name`, and return what it found."""
+    def run(
+        self, subject: str, name: str, uv_options: Sequence[str], url: str = "", **context: Any
+    ) -> Any:
+        """Run a subject in the project `name`, by default on a fresh database; return its results."""
         project = self.folder / name
         answers = VARIANTS[name]
         script = project / f"{subject}.py"
         script.write_text(SUBJECTS.get_template(f"{subject}.py.jinja").render(**answers, **context))
         result = subprocess.run(
             ["uv", "run", "--quiet", "--python", sys.executable, *uv_options, script],
-            env=clean_environment() | {"URL": self.new_database(answers["database"])},
+            env=clean_environment() | {"URL": url or self.new_database(answers["database"])},
             cwd=project,
             stdout=subprocess.PIPE,
             check=True,

@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from copier import run_copy
 
@@ -54,7 +55,7 @@ def main() -> None:
             found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
             for _ in range(ROUNDS):
                 for who, projects in (("now", now), ("before", before)):
-                    options = {"who": who, "seconds": SECONDS, "turns": TURNS}
+                    options: dict[str, Any] = {"who": who, "seconds": SECONDS, "turns": TURNS}
                     results = projects.run("roads", name, ["--no-dev"], **options)
                     for what, subjects in results.items():
                         for subject, figures in subjects.items():

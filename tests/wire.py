@@ -36,8 +36,8 @@ class Wire:
 
 
 @contextmanager
-def counting_proxy(server_url: str) -> Iterator[Wire]:
-    """Pass on everything to the server of a URL, in clear text."""
+def counting_proxy(server_url: str, delay: float = 0) -> Iterator[Wire]:
+    """Pass on everything to the server of a URL, in clear text; what is sent arrives `delay` seconds later."""
     url = make_url(server_url)
     wire = Wire("")
     listening = threading.Event()
@@ -66,6 +66,8 @@ def counting_proxy(server_url: str) -> Iterator[Wire]:
     async def ask(client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
         try:
             while data := await client.read(65536):
+                if delay:
+                    await asyncio.sleep(delay)
                 to_server.write(data)
                 await to_server.drain()
         finally:
