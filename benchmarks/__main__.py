@@ -1,38 +1,46 @@
 """Time what the database layer does beside other ways to do it.
 
-    uv run python -m benchmarks [--quick] [--output FOLDER]
+    uv run python -m benchmarks [calls | growth] [--quick] [--output FOLDER]
 
-Prints the ratios to code written by hand: the median of the rounds, with the smallest and the largest.
-Below 1 is faster. Writes calls.json and calls.svg to the folder.
+`calls` prints the ratios to code written by hand: the median of the rounds, with the smallest and the
+largest. Below 1 is faster. `growth` prints milliseconds while rows, columns, callers and migrations
+grow. Both write what they have measured as JSON and as SVG to the folder.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .calls import measure, table
-from .chart import draw
-from .projects import print_table
+from . import calls, chart, growth
+from .projects import machine, print_table
 
 DRAWN = ("async-postgresql", "async-postgresql, 1 ms away", "async-sqlite")
 
 
 @click.command(help=__doc__)
-@click.option(
-    "--quick", is_flag=True, help="Check that all subjects do the same; the times mean nothing."
-)
+@click.argument("what", type=click.Choice(["calls", "growth"]), default="calls")
+@click.option("--quick", is_flag=True, help="Check that everything runs; the times mean nothing.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("benchmarks/results"))
-def main(quick: bool, output: Path) -> None:
-    found = measure(quick)
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(found["versions"].items()))
-    print_table(table(found["seconds"]), 2)
-    print(f"\n{found['machine']}; {versions}")
+def main(what: str, quick: bool, output: Path) -> None:
+    found: dict[str, Any]
+    if what == "calls":
+        found = calls.measure(quick)
+        seconds = found["seconds"]
+        versions = [f"{name} {version}" for name, version in sorted(found["versions"].items())]
+        note = f"{machine()}; {', '.join(versions)}"
+        rows, texts = calls.table(seconds), 2
+        drawn = [place for place in DRAWN if place in seconds]
+        image = chart.draw(seconds, drawn, f"Time, by hand = 1; less is faster. {note}")
+    else:
+        found, note, texts = growth.measure(quick), machine(), 3
+        rows, image = growth.table(found), growth.draw(found)
+    print_table(rows, texts)
+    click.echo(f"\n{note}")
     output.mkdir(parents=True, exist_ok=True)
-    (output / "calls.json").write_text(json.dumps(found, indent=1) + "\n")
-    drawn = [place for place in DRAWN if place in found["seconds"]]
-    note = f"Time, by hand = 1; less is faster. {found['machine']}; {versions}"
-    (output / "calls.svg").write_text(draw(found["seconds"], drawn, note))
+    (output / f"{what}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (output / f"{what}.svg").write_text(image)
 
 
 if __name__ == "__main__":

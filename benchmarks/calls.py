@@ -4,8 +4,6 @@
 races; `driver` is the driver alone, which returns tuples. Each subject's rows are checked.
 """
 
-import os
-import platform
 import statistics
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 from tests.variants import VARIANTS
 from tests.wire import counting_proxy
 
-from .projects import NAMES, rendered_projects
+from .projects import NAMES, machine, rendered_projects
 
 DRIVERS = dict(zip(NAMES, ("asyncpg", "psycopg", "aiosqlite", "sqlite3"), strict=True))
 OTHERS = ("sqlalchemy-helpers", "advanced-alchemy")
@@ -44,9 +42,7 @@ def measure(quick: bool) -> dict[str, Any]:
                 found = projects.run("calls", name, options, url=url, **context)
             seconds[label] = found["seconds"]
             versions |= found["versions"]
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    versions["python"] = platform.python_version()
-    return {"machine": machine, "versions": versions, "seconds": seconds}
+    return {"machine": machine(), "versions": versions, "seconds": seconds}
 
 
 def ratios(subject: list[float], hand: list[float]) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ COLORS = dict(
     zip(WHO, ("#9aa0a6", "#1a73e8", "#8ab4f8", "#f29900", "#d93025", "#188038"), strict=True)
 )
 LEFT, BAR, PANEL, MOST = 230, 11, 330, 2.5
-STYLE = "font-family='sans-serif' font-size='11' fill='#5f6368'"
+STYLE = "font-family='sans-serif' font-size='11'"
 
 
 def draw(seconds: Seconds, places: list[str], note: str) -> str:
@@ -35,11 +35,15 @@ def draw(seconds: Seconds, places: list[str], note: str) -> str:
         parts.append(f"<rect x='{x}' y='12' width='10' height='10' fill='{color}'/>")
         parts.append(text(x + 14, 21, who))
     parts.append(text(10, y + 10, note))
-    width, height = LEFT + PANEL * len(places), y + 20
-    frame = f"xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}'"
+    return frame(parts, LEFT + PANEL * len(places), y + 20)
+
+
+def frame(parts: list[str], width: int, height: int) -> str:
+    """Return an image of these elements on white."""
+    opening = f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}'>"
     background = f"<rect width='{width}' height='{height}' fill='white'/>"
-    return "\n".join([f"<svg {frame}>", background, *parts, "</svg>\n"])
+    return "\n".join([opening, background, *parts, "</svg>\n"])
 
 
-def text(x: int, y: int, content: str) -> str:
-    return f"<text x='{x}' y='{y}' {STYLE}>{escape(content)}</text>"
+def text(x: int, y: int, content: str, color: str = "#5f6368") -> str:
+    return f"<text x='{x}' y='{y}' {STYLE} fill='{color}'>{escape(content)}</text>"

@@ -6,6 +6,7 @@ A subject is a script that is written like the template's own files, as async co
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -88,6 +89,12 @@ def rendered_projects() -> Iterator[Projects]:
         postgres = load(folder / "sync-postgresql/tests/postgres.py", "postgres")
         with postgres.postgres_server() as server:
             yield Projects(folder, server)
+
+
+def machine() -> str:
+    """Return what the figures depend on, beside the versions of libraries."""
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"{system}, Python {platform.python_version()}"
 
 
 def clean_environment() -> dict[str, str]:

@@ -24,3 +24,15 @@ def test_the_quick_benchmark_measures_every_subject_and_draws_them(tmp_path: Pat
     root = ElementTree.parse(tmp_path / "calls.svg").getroot()  # noqa: S314
     assert root.tag.endswith("svg")
     assert "sqlalchemy-helpers" in result.output
+
+
+def test_the_quick_benchmark_of_growth_draws_a_plot_of_each_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["growth", "--quick", "--output", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "growth.json").read_text())
+    for points in found.values():
+        assert set(points) == {"rows", "columns", "concurrency", "migrations"}
+        assert all(len(line) == 2 for lines in points.values() for line in lines.values())
+    image = (tmp_path / "growth.svg").read_text()
+    lines = sum(len(lines) for points in found.values() for lines in points.values())
+    assert image.count("<polyline") == lines
