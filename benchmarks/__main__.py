@@ -2,8 +2,8 @@
 
     uv run python -m benchmarks [calls | growth] [--quick] [--output FOLDER]
 
-`calls` prints the ratios to code written by hand: the median of the rounds, with the smallest and the
-largest. Below 1 is faster. `growth` prints milliseconds while rows, columns, callers and migrations
+`calls` prints the ratios to code written by hand, of the lower quartiles, with their spread. Below 1 is
+faster. `growth` prints milliseconds while rows, columns, callers and migrations
 grow. Both write what they have measured as JSON and as SVG to the folder.
 """
 
