@@ -72,10 +72,10 @@ class Projects:
 
 
 @contextmanager
-def rendered_projects() -> Iterator[Projects]:
+def rendered_projects(names: Sequence[str] = NAMES) -> Iterator[Projects]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for variant in NAMES:
+        for variant in names:
             with warnings.catch_warnings(action="ignore"):
                 run_copy(
                     str(ROOT),
@@ -86,7 +86,7 @@ def rendered_projects() -> Iterator[Projects]:
                     unsafe=True,
                     quiet=True,
                 )
-        postgres = load(folder / "sync-postgresql/tests/postgres.py", "postgres")
+        postgres = load(next(folder.glob("*/tests/postgres.py")), "postgres")
         with postgres.postgres_server() as server:
             yield Projects(folder, server)
 

@@ -27,7 +27,18 @@ def is_full() -> bool:
 TOGETHER = {
     # ... measure time, or keep all cores busy,
     **dict.fromkeys(
-        ("connections", "failures", "races", "refusals", "replicas", "promises", "restarts", "tls"),
+        (
+            "connections",
+            "failures",
+            "http_overload",
+            "http_shutdown",
+            "races",
+            "refusals",
+            "replicas",
+            "promises",
+            "restarts",
+            "tls",
+        ),
         "timing",
     ),
     # ... use the same clone.

@@ -145,6 +145,19 @@ def test_the_table_has_no_dead_entry(rendered: Mapping[str, Path]) -> None:
 ALLOWED = {
     # The protocol between server and application.
     "app.py": ["asynccontextmanager", "async def lifespan", "AsyncIterator"],
+    "errors.py": ["async def", "await"],
+    "logs.py": ["async def", "await"],
+    # What happens on the event loop, before a thread is taken.
+    "admission.py": [
+        "asynccontextmanager",
+        "AsyncIterator",
+        "async (def|with)",
+        "await",
+        "asyncio",
+    ],
+    "health.py": ["async def", "await", "asyncio"],
+    # FastAPI calls these on the event loop only.
+    "test_websockets.py": ["async def", "await"],
     # URLs that name the driver of the other style.
     "urls.py": [r"# Drivers that need asyncio.*?\n", r"TRANSLATED = \{.*?\}"],
     "test_urls.py": [r"\+(asyncpg|aiosqlite|aiomysql)"],

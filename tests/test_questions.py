@@ -130,13 +130,18 @@ def test_every_word_of_the_language_and_every_standard_module_is_refused() -> No
         assert answers.package_name_problem(name), name
 
 
+# Installed since 2.0. A name that was accepted before is not refused, because Copier would put the
+# default in its place; installing a project of this name fails.
+LATER = {"asgi-correlation-id", "fastapi-offline", "python-json-logger", "squawk-cli"}
+
+
 def test_what_a_project_installs_cannot_be_hidden_by_its_name(rendered: Mapping[str, Path]) -> None:
     for folder in rendered.values():
         text = (folder / "pyproject.toml").read_text()
         for line in text.split("[project.scripts]")[0].splitlines():
             if line.startswith('    "'):
                 name = line.strip(' ",').split(">")[0].split("[")[0]
-                assert answers.distribution_name_problem(name), name
+                assert name in LATER or answers.distribution_name_problem(name), name
 
 
 @pytest.mark.parametrize(

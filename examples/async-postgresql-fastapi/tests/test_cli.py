@@ -1,6 +1,9 @@
 import json
 import re
+import subprocess
+import sys
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import URL
@@ -20,6 +23,22 @@ def run(*arguments: str, exit_code: int = 0) -> str:
 @pytest.fixture(autouse=True)
 def database_url(empty_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_url.render_as_string(hide_password=False))
+
+
+def test_help_imports_no_library_but_click() -> None:
+    code = "import sys; from my_service.cli import main; "
+    code += "main(['--help'], standalone_mode=False); print(*sys.modules)"
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "Manage the schema" in printed
+    assert not {"alembic", "asyncio", "pydantic", "sqlalchemy", "uvicorn"} & {*printed.split()}
+
+
+def test_help_says_what_the_help_of_each_command_says() -> None:
+    context = click.Context(main)
+    for name, command in main.commands.items():
+        loaded = main.resolve_command(context, [name])[1]
+        assert loaded is not command
+        assert loaded.get_short_help_str(200).startswith(command.get_short_help_str(200)[:-1])
 
 
 def test_sync_creates_the_database_once() -> None:

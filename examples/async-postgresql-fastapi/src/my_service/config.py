@@ -1,8 +1,9 @@
 """What can be set: from the environment, or from a file .env in the working folder."""
 
 import logging
+import math
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +31,8 @@ class SQLAlchemySettings(BaseModel):
     # Where read sessions go, such as a replica; by default to the same database.
     read_url: UrlText | None = Field(default=None, min_length=1, repr=False)
     echo: bool = False
+    # In errors and logs.
+    hide_parameters: bool = True
     pool_size: int = Field(default=5, ge=0)
     max_overflow: int = Field(default=10, ge=-1)
     # How many seconds to wait for a free connection.
@@ -43,6 +46,17 @@ class SQLAlchemySettings(BaseModel):
     idle_in_transaction_session_timeout: float = Field(default=60, ge=0)
     # How many seconds a connection may be idle before it is tested again.
     pre_ping_after: float = Field(default=0.5, ge=0)
+
+    @property
+    def connections(self) -> float:
+        """The largest number of connections in a pool."""
+        is_limited = self.pool_size > 0 and self.max_overflow >= 0
+        return self.pool_size + self.max_overflow if is_limited else math.inf
+
+    @property
+    def time_limit(self) -> float:
+        """How many seconds a request may use a connection, also while the server is frozen."""
+        return self.pool_timeout + (self.connect_timeout or math.inf)
 
 
 class AlembicSettings(BaseModel):
@@ -84,6 +98,19 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    # Log statements that take at least so many seconds; 0 logs none.
+    slow_statement: float = Field(default=0, ge=0)
+    # In bytes.
+    max_body_size: int = Field(default=1_000_000, ge=0)
+    # How many seconds `/readyz` answers 503 before the server stops, and how many more seconds the
+    # requests in flight have then.
+    shutdown_delay: float = Field(default=1, ge=0)
+    shutdown_timeout: int = Field(default=20, ge=0)
+    # Whether to serve the pages about the API.
+    docs: bool = True
+    # Whose pages may use the API, such as ["https://example.org"].
+    cors_origins: list[str] = []
     # Guards the database against being dropped by a slip.
     production: bool = False
 

@@ -6,7 +6,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, ForeignKey, Integer, MetaData, Numeric, UniqueConstraint, func
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -96,9 +107,18 @@ class Item(TableBase):
     uid: Mapped[uuid.UUID | None] = mapped_column(unique=True)
     amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2), unique=True)
     path: Mapped[list[int] | None] = mapped_column(ARRAY(Integer), unique=True)
-    note: Mapped[str | None]
+    note: Mapped[str | None] = mapped_column(String(20))
+    meta: Mapped[Any | None] = mapped_column(JSON)
     visits: Mapped[int] = mapped_column(default=0)
     updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime, onupdate=utcnow)
+
+
+class Limited(TableBase):
+    __tablename__ = "layer_test_limited"
+    __table_args__ = (CheckConstraint("size < 10"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int]
 
 
 class Versioned(TableBase):
@@ -135,3 +155,9 @@ class PlainPage(PlainBase):
     """The same table, by a class that knows nothing of our base."""
 
     __table__ = Page.__table__
+
+
+class PlainLink(PlainBase):
+    """A table with a foreign key, and no relationship."""
+
+    __table__ = Link.__table__

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,10 +13,11 @@ from my_service.web.app import create_app
 from ..db.models import TableBase
 
 
-def app_for(url: URL) -> FastAPI:
-    """Return the application for a database."""
-    sqlalchemy = {"url": url.render_as_string(hide_password=False)}
-    return create_app(Settings.model_validate({"database": {"sqlalchemy": sqlalchemy}}))
+def app_for(url: URL, engine_args: Any = None, alembic: Any = None, **settings: Any) -> FastAPI:
+    """Return the application for a database, with further settings."""
+    sqlalchemy = {"url": url.render_as_string(hide_password=False), **(engine_args or {})}
+    database = {"sqlalchemy": sqlalchemy, "alembic": alembic or {}}
+    return create_app(Settings.model_validate({"database": database, **settings}))
 
 
 @pytest.fixture

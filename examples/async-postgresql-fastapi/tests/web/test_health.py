@@ -1,16 +1,21 @@
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import URL, text
 
+from my_service.db import AsyncDatabaseManager
 from my_service.web.dependencies import DatabaseSession
 
 from ..conftest import MIGRATIONS
 from .conftest import app_for
+
+VERSIONS = shutil.ignore_patterns("versions")
 
 
 @pytest.fixture
@@ -73,3 +78,18 @@ def test_the_migrations_are_read_once_and_never_on_the_event_loop(
     for _ in range(3):
         assert client.get("/readyz").status_code == 200
     assert reads == []
+
+
+async def test_a_database_that_is_behind_is_not_ready_and_both_revisions_are_named(
+    empty_url: URL,
+    tmp_path: Path,
+) -> None:
+    migrations = shutil.copytree(MIGRATIONS, tmp_path / "migrations", ignore=VERSIONS)
+    shutil.copytree(Path(__file__).parents[1] / "db" / "versions", migrations / "versions")
+    async with AsyncDatabaseManager(empty_url, migrations) as manager:
+        await manager.upgrade("layer_test_1")
+    with TestClient(app_for(empty_url, alembic={"migrations_path": migrations})) as client:
+        ready = client.get("/readyz")
+    assert ready.status_code == 503
+    revisions = {"current": "layer_test_1", "latest": "layer_test_2"}
+    assert ready.json() == {"status": "behind", **revisions}

@@ -30,6 +30,8 @@ class SQLAlchemySettings(BaseModel):
     # Where read sessions go, such as a replica; by default to the same database.
     read_url: UrlText | None = Field(default=None, min_length=1, repr=False)
     echo: bool = False
+    # In errors and logs.
+    hide_parameters: bool = True
     pool_size: int = Field(default=5, ge=0)
     max_overflow: int = Field(default=10, ge=-1)
     # How many seconds to wait for a free connection.

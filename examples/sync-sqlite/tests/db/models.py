@@ -6,7 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, MetaData, Numeric, String, UniqueConstraint, func
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    MetaData,
+    Numeric,
+    String,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -95,9 +104,18 @@ class Item(TableBase):
     uid: Mapped[uuid.UUID | None] = mapped_column(unique=True)
     amount: Mapped[Decimal | None] = mapped_column(Numeric(10, 2), unique=True)
     path: Mapped[str | None] = mapped_column(String(collation="NOCASE"), unique=True)
-    note: Mapped[str | None]
+    note: Mapped[str | None] = mapped_column(String(20))
+    meta: Mapped[Any | None] = mapped_column(JSON)
     visits: Mapped[int] = mapped_column(default=0)
     updated_at: Mapped[datetime | None] = mapped_column(UTCDateTime, onupdate=utcnow)
+
+
+class Limited(TableBase):
+    __tablename__ = "layer_test_limited"
+    __table_args__ = (CheckConstraint("size < 10"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int]
 
 
 class Versioned(TableBase):
@@ -134,3 +152,9 @@ class PlainPage(PlainBase):
     """The same table, by a class that knows nothing of our base."""
 
     __table__ = Page.__table__
+
+
+class PlainLink(PlainBase):
+    """A table with a foreign key, and no relationship."""
+
+    __table__ = Link.__table__

@@ -19,6 +19,9 @@ class Failure(enum.Enum):
     TIMEOUT = "timeout"
     SERIALIZATION = "serialization failure"
     UNIQUE_VIOLATION = "unique violation"
+    FOREIGN_KEY_VIOLATION = "foreign key violation"
+    CHECK_VIOLATION = "check violation"
+    NOT_NULL_VIOLATION = "not-null violation"
 
 
 class ConnectionFailed(exc.SQLAlchemyError):

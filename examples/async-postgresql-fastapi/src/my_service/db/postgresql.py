@@ -2,13 +2,15 @@
 
 import logging
 import math
+import os
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import URL, Connection, Dialect, Engine, event, func, literal_column, select, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, event, func, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 
 from . import libpq
@@ -33,7 +35,7 @@ TRANSACTIONAL = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 # Arguments of `context.configure`.
 MIGRATION_OPTIONS: dict[str, Any] = {"transaction_per_migration": True}
 # In `upsert_many`, whether a row is new.
-IS_INSERTED: Any = literal_column("xmax = 0")
+IS_INSERTED: Any = text("xmax = 0")
 
 # SQLSTATEs.
 CODES = {
@@ -46,6 +48,9 @@ CODES = {
     Failure.TIMEOUT: ("55P03", "57014"),
     Failure.SERIALIZATION: ("40001", "40P01"),
     Failure.UNIQUE_VIOLATION: ("23505",),
+    Failure.FOREIGN_KEY_VIOLATION: ("23503",),
+    Failure.CHECK_VIOLATION: ("23514",),
+    Failure.NOT_NULL_VIOLATION: ("23502",),
 }
 # Patterns of libpq's messages, because it gives no code when a connection fails.
 WORDS = {
@@ -69,15 +74,23 @@ CURES = {
 # Any fixed number will do, as long as nothing else in the same database uses it.
 LOCK = 7_204_513_380
 HOLDER = text(
-    "SELECT format('process %s (%s)', pid, application_name)"
-    " FROM pg_locks JOIN pg_stat_activity USING (pid)"
-    " WHERE locktype = 'advisory' AND granted AND classid = :high AND objid = :low"
+    "SELECT format('process %s (%s)', pid, application_name) FROM pg_locks JOIN pg_stat_activity"
+    " USING (pid) WHERE locktype = 'advisory' AND granted AND classid = :high AND objid = :low"
 )
 
 
 def code_of(error: BaseException | None) -> str | None:
     """Return the SQLSTATE of an exception of any driver."""
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def columns_of(error: DBAPIError) -> list[str]:
+    """Return the columns of a violated constraint, where the driver names them."""
+    cause: Any = (error.orig and error.orig.__cause__) or error.orig
+    diagnosis = getattr(cause, "diag", cause)
+    detail = getattr(diagnosis, "message_detail", None) or getattr(diagnosis, "detail", None)
+    found = re.findall(r"\((.+?)\)=\(", detail or "") or [getattr(diagnosis, "column_name", None)]
+    return found[0].split(", ") if found[0] else []
 
 
 def is_proxied(url: URL) -> bool:
@@ -109,9 +122,20 @@ def engine_args(url: URL, arguments: dict[str, Any], *, read_only: bool) -> dict
 
 
 def install(engine: Engine, settings: Mapping[str, Any]) -> None:
-    """Test connections that have been idle."""
+    """Test connections that have been idle, and refuse to commit an aborted transaction."""
     event.listen(engine, "checkin", lambda _, record: record.info.update(idle=time.monotonic()))
     event.listen(engine, "checkout", partial(_test, engine.dialect, settings["pre_ping_after"]))
+    event.listen(engine, "handle_error", _note_error)
+    event.listen(engine, "commit", _refuse_aborted)
+
+
+def shut_down(connection: Any) -> None:
+    """Close a driver's connection, for which another task may be waiting."""
+    if hasattr(connection, "terminate"):
+        connection.terminate()
+        return
+    with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
 
 
 def connect(dialect: Any, args: Any, options: Any, settings: Mapping[str, Any]) -> Any:
@@ -183,7 +207,7 @@ def run_alone(connection: Connection, work: Work, options: Mapping[str, Any]) ->
         _pause(connection, 0.5)
 
 
-def _test(dialect: Dialect, after: float, connection: Any, record: Any, proxy: object) -> None:
+def _test(dialect: Any, after: float, connection: Any, record: Any, proxy: object) -> None:
     # A new connection has not been idle yet.
     if time.monotonic() - record.info.get("idle", math.inf) >= after:
         try:
@@ -191,6 +215,17 @@ def _test(dialect: Dialect, after: float, connection: Any, record: Any, proxy: o
         except dialect.loaded_dbapi.Error as error:
             # The others are from before the same restart.
             raise InvalidatePoolError from error
+
+
+def _note_error(context: ExceptionContext) -> None:
+    if context.connection is not None and not context.connection.invalidated:
+        context.connection.info["has_failed"] = True
+
+
+def _refuse_aborted(connection: Connection) -> None:
+    # The server answers the COMMIT of an aborted transaction with ROLLBACK, but without an error.
+    if connection.info.pop("has_failed", False):
+        connection.exec_driver_sql("SELECT 1")
 
 
 def _acquire(connection: Connection, deadline: float, *, of_transaction: bool) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from . import postgresql as backend
-from .queries import T, Values, check_writable, eager_relationships
+from .errors import check_writable
+from .queries import T, Values, eager_relationships
 
 
 async def upsert_many(

@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
-from ..config import Settings, get_settings, set_up_logging
+from ..config import Settings, get_settings
 from ..database import manager_from_config
-from . import errors, health, users
-from .dependencies import State
+from . import errors, health, logs, users
+from .admission import Admission, watch
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -17,19 +21,41 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     A path operation gets them by `Depends(get_settings)`.
     """
     chosen = settings or get_settings()
-    set_up_logging(chosen.log_level)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        sqlalchemy = chosen.database.sqlalchemy
+        places, wait = sqlalchemy.connections, sqlalchemy.pool_timeout
         async with manager_from_config(chosen) as manager:
-            yield {"db": manager}
+            for engine in (manager.engine.sync_engine, manager.read_engine.sync_engine):
+                watch(engine)
+                if chosen.slow_statement:
+                    logs.log_slow_statements(engine, chosen.slow_statement)
+            probe = health.Probe(manager)
+            with probe.drain(chosen.shutdown_delay):
+                yield {
+                    "db": manager,
+                    "writers": Admission(places, wait, sqlalchemy.time_limit),
+                    "readers": Admission(places, wait, sqlalchemy.time_limit),
+                    "probe": probe,
+                }
 
-    app = FastAPI(
+    make_app = FastAPIOffline if chosen.docs else partial(FastAPI, openapi_url=None)
+    app = make_app(
         title="My Service",
         lifespan=lifespan,
+        responses=errors.RESPONSES,
     )
     app.dependency_overrides[get_settings] = lambda: chosen
-    errors.install(app)
+    errors.install(app, chosen.max_body_size)
+    if chosen.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=chosen.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+        )
+    logs.install(app, chosen)
     app.include_router(health.router)
     app.include_router(users.router)
     return app

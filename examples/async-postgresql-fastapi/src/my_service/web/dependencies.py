@@ -1,24 +1,24 @@
-"""What path operations ask for by type."""
+"""Dependencies of path operations."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypedDict
+from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db import AsyncDatabaseManager
+from .admission import admit_reader, admit_writer
+
+# Left after the session that it is for.
+Writer = Annotated[None, Depends(admit_writer, scope="function")]
+Reader = Annotated[None, Depends(admit_reader, scope="function")]
 
 
-class State(TypedDict):
-    """What every request finds in `request.state`."""
-
-    db: AsyncDatabaseManager
-
-
-async def gen_db_manager(request: Request) -> AsyncDatabaseManager:
+async def gen_db_manager(connection: HTTPConnection) -> AsyncDatabaseManager:
     """Return the database manager of the process."""
-    manager: AsyncDatabaseManager = request.state.db
+    manager: AsyncDatabaseManager = connection.state.db
     return manager
 
 
@@ -33,28 +33,22 @@ async def make_db_session(manager: AsyncDatabaseManager) -> AsyncIterator[AsyncS
         await session.commit()
 
 
-async def gen_db_session(manager: DatabaseManagerDependency) -> AsyncIterator[AsyncSession]:
+async def gen_db_session(
+    manager: DatabaseManagerDependency, admitted: Writer = None
+) -> AsyncIterator[AsyncSession]:
     """Yield a session that is committed when the path operation returns."""
     async with make_db_session(manager) as session:
         yield session
 
 
-async def gen_read_session(manager: DatabaseManagerDependency) -> AsyncIterator[AsyncSession]:
+async def gen_read_session(
+    manager: DatabaseManagerDependency, admitted: Reader = None
+) -> AsyncIterator[AsyncSession]:
     """Yield a session that only reads."""
     async with manager.ReadSession() as session:
         yield session
 
 
-# As many as the pool has connections by default. More requests would not be served any faster, but
-# they would wait where waiting has a time limit, and in the way of those that are being served.
-CONCURRENCY = 15
-
 # With this scope the commit comes before the response: a 2xx means that it succeeded.
-DatabaseSession = Annotated[
-    AsyncSession,
-    Depends(gen_db_session, scope="function", max_concurrency=CONCURRENCY),
-]
-DatabaseReadSession = Annotated[
-    AsyncSession,
-    Depends(gen_read_session, scope="function", max_concurrency=CONCURRENCY),
-]
+DatabaseSession = Annotated[AsyncSession, Depends(gen_db_session, scope="function")]
+DatabaseReadSession = Annotated[AsyncSession, Depends(gen_read_session, scope="function")]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -42,33 +42,38 @@ class UserOut(BaseModel):
     created_at: datetime
 
 
-async def find_user(session: AsyncSession, user_id: int) -> User:
-    """Return a user. Raises HTTPException 404 if it is unknown or deleted."""
-    user = await User.get_by_pk(session, user_id)
+async def find_user(session: AsyncSession, user_id: int, *, lock: bool = False) -> User:
+    """Return a user, locked to be changed. Raises HTTPException 404 if it is unknown or deleted."""
+    user = await session.get(User, user_id, with_for_update=lock)
     if user is None or user.deleted_at is not None:
         raise HTTPException(404, "There is no such user.")
     return user
 
 
 @router.post("", status_code=201, response_model=UserOut)
-async def create_user(user_in: UserIn, session: DatabaseSession) -> User:
+async def create_user(user_in: UserIn, session: DatabaseSession, response: Response) -> User:
     """Create a user. The name of a deleted one stays taken."""
     user = User(name=user_in.name, full_name=user_in.full_name)
     session.add(user)
     await session.flush()
+    response.headers["Location"] = f"/users/{user.id}"
     return user
 
 
 @router.get("", response_model=list[UserOut])
 async def list_users(
     session: DatabaseReadSession,
+    response: Response,
     after: Annotated[int, Query(ge=0, lt=2**31, description="the last id of the page before")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Sequence[User]:
-    """List the users, page by page."""
+    """List the users, page by page. The `Link` header has the next page."""
     statement = select(User).where(User.deleted_at.is_(None), User.id > after)
     found = await session.scalars(statement.order_by(User.id).limit(limit))
-    return found.all()
+    users = found.all()
+    if len(users) == limit:
+        response.headers["Link"] = f'</users?after={users[-1].id}&limit={limit}>; rel="next"'
+    return users
 
 
 @router.get("/{user_id}", response_model=UserOut)
@@ -80,7 +85,7 @@ async def read_user(user_id: UserId, session: DatabaseReadSession) -> User:
 @router.put("/{user_id}", response_model=UserOut)
 async def replace_user(user_id: UserId, user_in: UserIn, session: DatabaseSession) -> User:
     """Replace a user."""
-    user = await find_user(session, user_id)
+    user = await find_user(session, user_id, lock=True)
     user.name = user_in.name
     user.full_name = user_in.full_name
     await session.flush()
@@ -90,5 +95,5 @@ async def replace_user(user_id: UserId, user_in: UserIn, session: DatabaseSessio
 @router.delete("/{user_id}", status_code=204)
 async def delete_user(user_id: UserId, session: DatabaseSession) -> None:
     """Delete a user; the row stays in the table."""
-    user = await find_user(session, user_id)
+    user = await find_user(session, user_id, lock=True)
     user.deleted_at = datetime.now(UTC)

@@ -2,18 +2,17 @@
 
 import click
 
-from ..config import get_settings, set_up_logging
-from .db import db
-from .errors import ErrorHandlingGroup
-from .users import users
+from .errors import ErrorHandlingGroup, LazyCommand
 
 
 @click.group(cls=ErrorHandlingGroup)
 @click.version_option(package_name="my-service")
 def main() -> None:
     """Run and manage the service."""
+    from ..config import get_settings, set_up_logging
+
     set_up_logging(get_settings().log_level)
 
 
-main.add_command(db)
-main.add_command(users)
+main.add_command(LazyCommand("db", ".db", "Manage the schema of the database."))
+main.add_command(LazyCommand("users", ".users", "Manage users."))

@@ -1,31 +1,54 @@
-"""Report expected errors of commands without a traceback."""
+"""Import commands when they run, and report their expected errors without a traceback."""
 
+from importlib import import_module
 from typing import Any
 
 import click
-from alembic.script.revision import RevisionError
-from alembic.util import CommandError
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ..db import ConfigurationError
-from .db import read_state
+
+class LazyCommand(click.Command):
+    """A command or group whose module is imported when it runs, so that `--help` is quick."""
+
+    def __init__(self, name: str, module: str, summary: str) -> None:
+        super().__init__(name, help=summary)
+        self.module = module
 
 
 class ErrorHandlingGroup(click.Group):
     """Ends a command with a message for expected errors; any other keeps its traceback."""
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if isinstance(command, LazyCommand):
+            command = getattr(import_module(command.module, __package__), str(name))
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (CommandError, DBAPIError, RevisionError) as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise click.ClickException(f"{reason}\n{read_state()['message']}") from error
-        except (ConfigurationError, SettingsError, SQLAlchemyError) as error:
-            raise click.ClickException(str(error)) from error
-        except ValidationError as error:
-            if error.title not in ("DatabaseSettings", "Settings"):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if (message := _message(error)) is None:
                 raise
-            lines = [f"{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-            raise click.ClickException("\n".join(lines)) from error
+            raise click.ClickException(message) from error
+
+
+def _message(error: Exception) -> str | None:
+    from alembic.script.revision import RevisionError
+    from alembic.util import CommandError
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    from ..db import ConfigurationError
+    from .db import read_state
+
+    if isinstance(error, CommandError | DBAPIError | RevisionError):
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        return f"{reason}\n{read_state()['message']}"
+    if isinstance(error, ValidationError) and error.title in ("DatabaseSettings", "Settings"):
+        lines = [f"{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        return "\n".join(lines)
+    is_expected = isinstance(error, ConfigurationError | SettingsError | SQLAlchemyError)
+    return str(error) if is_expected else None

@@ -7,6 +7,7 @@ from .errors import ConnectionFailed as ConnectionFailed
 from .errors import Failure as Failure
 from .errors import ReadOnlyError as ReadOnlyError
 from .errors import SchemaError as SchemaError
+from .failures import columns_of as columns_of
 from .failures import failure_of as failure_of
 from .manager import DatabaseManager as DatabaseManager
 from .queries import get_by_pk as get_by_pk

@@ -70,7 +70,11 @@ def make_read_engine(engine: Engine, engine_args: Args) -> Engine:
     read_url = (engine_args or {}).get("read_url")
     if not read_url and not backend.can_read_apart(engine.url):
         return engine.execution_options(read_only=True)
-    return make_engine(read_url or engine.url, engine_args, read_only=True)
+    arguments = {**(engine_args or {})}
+    if arguments.get("max_overflow", -1) >= 0:
+        # So that there is one for `explain` while all others are in use.
+        arguments["max_overflow"] += 1
+    return make_engine(read_url or engine.url, arguments, read_only=True)
 
 
 def _connect(settings: Any, dialect: Dialect, record: Any, args: Any, options: Any) -> Any:

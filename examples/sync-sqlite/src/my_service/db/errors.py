@@ -1,6 +1,7 @@
 """Kinds of failure, and the exceptions of the layer."""
 
 import enum
+from typing import Any
 
 from sqlalchemy import exc
 
@@ -18,6 +19,9 @@ class Failure(enum.Enum):
     TIMEOUT = "timeout"
     SERIALIZATION = "serialization failure"
     UNIQUE_VIOLATION = "unique violation"
+    FOREIGN_KEY_VIOLATION = "foreign key violation"
+    CHECK_VIOLATION = "check violation"
+    NOT_NULL_VIOLATION = "not-null violation"
 
 
 class ConnectionFailed(exc.SQLAlchemyError):
@@ -41,3 +45,9 @@ class SchemaError(exc.SQLAlchemyError):
 
 class ConfigurationError(ValueError):
     """A setting cannot be used; the message has what would be right."""
+
+
+def check_writable(bind: Any) -> None:
+    """Raise ReadOnlyError if a session with this engine or connection only reads."""
+    if bind.get_execution_options().get("read_only"):
+        raise ReadOnlyError

@@ -6,6 +6,7 @@ from sqlalchemy import exc
 
 from .errors import ConnectionFailed, Failure
 from .sqlite import CODES, WORDS, code_of
+from .sqlite import columns_of as columns_of
 
 FAILURES = {code: failure for failure, codes in CODES.items() for code in codes}
 

@@ -12,17 +12,27 @@ The functions serve any mapped class; `Base` offers them as methods.
 
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import JSON, ClauseElement, ColumnElement, Select, Text, bindparam, inspect, select
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import IntegrityError, NoResultFound
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, registry
+from sqlalchemy.schema import CheckConstraint, Column, Table
 
-from .errors import ReadOnlyError
+from . import sqlite as backend
+from .errors import check_writable
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
+Names = tuple[tuple[str, bool], ...]  # each with whether its value is None
 EAGER = {False, "joined", "selectin", "subquery", "immediate"}
+MODEL_EVENTS = attrgetter("before_insert", "after_insert")
+SESSION_EVENTS = attrgetter(
+    *("before_flush", "after_flush", "after_flush_postexec", "before_attach", "after_attach"),
+    *("transient_to_pending", "pending_to_persistent"),
+)
 
 
 def get_by_pk(session: Session, model: type[T], pk: Any, /) -> T | None:
@@ -51,9 +61,9 @@ def get_or_create(
 ) -> tuple[T, bool]:
     """Return the row that matches, created if there is none, and whether it was created.
 
-    `defaults` holds further values for a new row; callables are called then. The row is created in
-    a savepoint: if another caller was faster, theirs is returned and the transaction goes on.
-    Raises IntegrityError if the new row breaks any other constraint.
+    `defaults` holds further values for a new row; callables are called then. If another caller was
+    faster, theirs is returned. Raises IntegrityError if the new row breaks any other constraint.
+    The transaction goes on in both cases.
     """
     attrs = _checked(model, attrs, defaults)
     return _find_or_insert(session, model, attrs, defaults, None)
@@ -92,6 +102,8 @@ def _find_or_insert(
     check_writable(session.get_bind(model))
     found = _find(session, model, attrs, lock=update is not None)
     if found is None:
+        if (inserted := _insert(session, model, {**attrs, **(new or {})})) is not None:
+            return inserted, True
         try:
             with session.begin_nested():
                 instance = _construct(model, {**attrs, **_resolve_callables(new)})
@@ -109,10 +121,30 @@ def _find_or_insert(
     return found, False
 
 
-def check_writable(bind: Any) -> None:
-    """Raise ReadOnlyError if a session with this engine or connection only reads."""
-    if bind.get_execution_options().get("read_only"):
-        raise ReadOnlyError
+def _insert(session: Session, model: type[T], values: dict[str, Any]) -> T | None:
+    """Insert a row without a flush; return None if its key exists, or if it takes a savepoint."""
+    mapper = inspect(model, raiseerr=True)
+    statement, columns = _cached_insert(mapper, tuple((n, v is None) for n, v in values.items()))
+    instances = mapper.class_manager.dispatch
+    if (
+        statement is None
+        or session.get_bind(mapper).dialect.name != backend.DIALECT
+        # When a savepoint is rolled back, a session forgets only what it has flushed.
+        or session.in_nested_transaction()
+        or any(_is_special(values[name], column.type) for name, column in columns.items())
+        or any(SESSION_EVENTS(session.dispatch) + MODEL_EVENTS(mapper.dispatch))
+        # The first listener of `init` is SQLAlchemy's. Validators are listeners, too.
+        or any((instances.load, len(instances.init) > 1))
+        or any(getattr(model, name).dispatch.set for name in values)
+    ):
+        return None
+    parameters = {column.key: values[name] for name, column in columns.items()}
+    return session.scalars(statement, parameters).one_or_none()
+
+
+def _is_special(value: Any, kind: Any) -> bool:
+    is_long = isinstance(value, str) and len(value) > (getattr(kind, "length", None) or len(value))
+    return is_long or callable(value) or _is_sql(value)
 
 
 def _construct(model: type[T], values: dict[str, Any]) -> T:
@@ -172,9 +204,36 @@ def _is_sql(value: object) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _cached_select(mapper: Mapper[T], names: tuple[tuple[str, bool], ...], lock: bool) -> Select[T]:
+def _cached_select(mapper: Mapper[T], names: Names, lock: bool) -> Select[T]:
     """Return the statement that looks up these names. Building it costs more than running it."""
     return _select(mapper, {name: None if null else bindparam(name) for name, null in names}, lock)
+
+
+@lru_cache(maxsize=1024)
+def _cached_insert(mapper: Mapper[Any], names: Names) -> tuple[Any, dict[str, Column[Any]]]:
+    """Return a statement that inserts these names, and the columns of those that are not None."""
+    table, known = mapper.local_table, mapper.columns
+    columns = {name: known[name] for name, is_none in names if name in known and not is_none}
+    filled = {getattr(table, "autoincrement_column", None), *columns.values()}
+    special = (mapper.inherits, mapper.polymorphic_on, mapper.version_id_col)
+    if (
+        # On PostgreSQL, a row that breaks another constraint than a unique one needs a savepoint.
+        not isinstance(table, Table)
+        or table.foreign_keys
+        or any(isinstance(constraint, CheckConstraint) for constraint in table.constraints)
+        or any(not (c.nullable or c.default or c.server_default or c in filled) for c in table.c)
+        # A flush does more for these.
+        or any(found is not None for found in special)
+        or mapper.class_manager.original_init is not registry().constructor
+        or eager_relationships(mapper)
+        or any(p.deferred or not isinstance(p.expression, Column) for p in mapper.column_attrs)
+        or any(name not in known for name, _ in names)
+        or any(known[name].type.should_evaluate_none for name, is_none in names if is_none)
+    ):
+        return None, {}
+    inserted = insert(table).on_conflict_do_nothing().returning(*known)
+    statement = select(mapper).from_statement(inserted)
+    return statement.execution_options(populate_existing=True), columns
 
 
 def _select(mapper: Mapper[T], values: Values, lock: bool) -> Select[T]:

@@ -38,6 +38,9 @@ CODES = {
     Failure.TIMEOUT: ("SQLITE_BUSY", "SQLITE_LOCKED"),
     Failure.SERIALIZATION: ("SQLITE_BUSY_SNAPSHOT",),
     Failure.UNIQUE_VIOLATION: ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"),
+    Failure.FOREIGN_KEY_VIOLATION: ("SQLITE_CONSTRAINT_FOREIGNKEY",),
+    Failure.CHECK_VIOLATION: ("SQLITE_CONSTRAINT_CHECK",),
+    Failure.NOT_NULL_VIOLATION: ("SQLITE_CONSTRAINT_NOTNULL",),
 }
 WORDS: dict[str, Failure] = {}
 CURES = {
@@ -50,6 +53,12 @@ CURES = {
 def code_of(error: BaseException | None) -> str | None:
     """Return the name of SQLite's result code in an exception."""
     return getattr(error, "sqlite_errorname", None)
+
+
+def columns_of(error: exc.DBAPIError) -> list[str]:
+    """Return the columns of a violated constraint, where the driver names them."""
+    _, _, columns = str(error.orig).partition("constraint failed: ")
+    return [name.rpartition(".")[2] for name in columns.split(", ") if "." in name]
 
 
 def can_read_apart(url: URL) -> bool:

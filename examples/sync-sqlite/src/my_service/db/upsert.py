@@ -9,7 +9,8 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, selectinload
 
 from . import sqlite as backend
-from .queries import T, Values, check_writable, eager_relationships
+from .errors import check_writable
+from .queries import T, Values, eager_relationships
 
 
 def upsert_many(

@@ -1,0 +1,95 @@
+"""Log each request, and what it causes with the same request id."""
+
+import logging
+import time
+from typing import Any
+from urllib.parse import quote
+
+from asgi_correlation_id import CorrelationIdFilter, CorrelationIdMiddleware
+from fastapi import FastAPI
+from pythonjsonlogger.json import JsonFormatter
+from sqlalchemy import Engine, event
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..config import Settings, set_up_logging
+
+log = logging.getLogger(__name__)
+
+TEXT = logging.Formatter("%(levelname)s: [%(correlation_id)s] %(message)s")
+JSON = JsonFormatter(
+    ["levelname", "name", "message", "correlation_id", "exc_info"],
+    rename_fields={"levelname": "level", "correlation_id": "request_id"},
+    timestamp=True,
+)
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Set up logging, unless the root logger has a handler already, and log each request."""
+    is_ours = not logging.root.handlers
+    set_up_logging(settings.log_level)
+    if is_ours:
+        for handler in logging.root.handlers:
+            handler.addFilter(CorrelationIdFilter(default_value="-"))
+            handler.setFormatter(JSON if settings.log_format == "json" else TEXT)
+        uvicorn = logging.getLogger("uvicorn")
+        uvicorn.handlers, uvicorn.propagate = [], True
+    # Its lines have no duration.
+    access = logging.getLogger("uvicorn.access")
+    access.handlers, access.propagate = [], False
+    app.add_middleware(RequestLogMiddleware)
+    app.add_middleware(CorrelationIdMiddleware, validator=is_request_id)
+
+
+def is_request_id(value: str) -> bool:
+    """Return whether a request id that came in is kept."""
+    return len(value) <= 128 and value.isascii() and value.isprintable()
+
+
+class RequestLogMiddleware:
+    """Logs a line for each request, and adds security headers to the response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, note)
+        finally:
+            duration = (time.perf_counter() - began) * 1000
+            # Quoted, because a line end in the path would begin a line of the log.
+            path = quote(scope["path"])
+            extra = {"method": scope["method"], "path": path, "status": status}
+            extra["duration_ms"] = round(duration, 1)
+            log.info("%s %s %d %.1f ms", *extra.values(), extra=extra)
+
+
+def log_slow_statements(engine: Engine, seconds: float) -> None:
+    """Log the statements of an engine that take at least a number of seconds, without values."""
+
+    def begin(connection: Any, *others: object) -> None:
+        connection.info["began"] = time.perf_counter()
+
+    def end(connection: Any, cursor: object, statement: str, *others: object) -> None:
+        duration = time.perf_counter() - connection.info["began"]
+        if duration >= seconds:
+            log.warning("Slow statement, %.2f s: %s", duration, statement)
+
+    event.listen(engine, "before_cursor_execute", begin)
+    event.listen(engine, "after_cursor_execute", end)

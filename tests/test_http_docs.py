@@ -1,0 +1,88 @@
+"""The examples in a project's page about HTTP do what the text around them says."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from .serving import Answer, Server, serving
+
+pytestmark = pytest.mark.slow
+
+CLIENTS, ROUNDS = 16, 6
+ADDED = """
+    from my_service.web.retry import RetryMiddleware
+
+    app.add_middleware(RetryMiddleware)
+    return app
+"""
+
+
+def block(project: Path, content: str) -> str:
+    """Return the one block of Python in the page that has this content."""
+    page = (project / "docs/http.md").read_text()
+    blocks = re.findall(r"^```python\n(.+?)^```$", page, re.M | re.S)
+    [found] = [block for block in blocks if content in block]
+    return str(found)
+
+
+@pytest.fixture
+def serializable(postgres: str) -> str:
+    """The URL of a new database whose transactions are serializable by default."""
+    name = f"serializable_{uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(
+            f"ALTER DATABASE {name} SET default_transaction_isolation TO serializable".encode()
+        )
+    return urlsplit(postgres)._replace(path=f"/{name}").geturl()
+
+
+async def write(server: Server) -> list[Answer]:
+    """Let many clients create users, and replace the same one, at once."""
+
+    async def client(number: int) -> list[Answer]:
+        answers = []
+        for turn in range(ROUNDS):
+            name = f"{number}-{turn}"
+            body = f'{{"name": "{name}", "full_name": "full {name}"}}'
+            answers.append(await server.fetch("/users", "POST", body))
+            body = body.replace('"name": "', '"name": "put ', 1)
+            answers.append(await server.fetch("/users/1", "PUT", body))
+            answers.append(await server.fetch("/users/1"))
+        return answers
+
+    await server.fetch("/users", "POST", '{"name": "first"}')
+    found = await asyncio.gather(*(client(number) for number in range(CLIENTS)))
+    return [answer for answers in found for answer in answers]
+
+
+@pytest.mark.parametrize("io", ["async", "sync"])
+@pytest.mark.parametrize("is_retried", [False, True])
+def test_with_the_middleware_no_request_is_lost_to_a_concurrent_one(
+    rendered: Mapping[str, Path], tmp_path: Path, serializable: str, io: str, is_retried: bool
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(rendered[f"{io}-postgresql-fastapi"], project)
+    retry = block(project, "class RetryMiddleware")
+    (project / "src/my_service/web/retry.py").write_text(retry)
+    added = ADDED if is_retried else ""
+    settings = {"DATABASE_URL": serializable, "DATABASE__SQLALCHEMY__POOL_TIMEOUT": "30"}
+    with serving(project, tmp_path, added=added, **settings) as server:
+        server.sync(project, **settings)
+        answers = asyncio.run(write(server))
+    statuses = {answer.status for answer in answers}
+    if not is_retried:
+        assert 503 in statuses
+        return
+    assert statuses == {200, 201}, statuses
+    with psycopg.connect(serializable) as connection:
+        names = connection.execute("SELECT name, full_name FROM users ORDER BY id").fetchall()
+    assert len(names) == 1 + CLIENTS * ROUNDS
+    assert names[0][0].removeprefix("put ") == names[0][1].removeprefix("full ")
