@@ -58,7 +58,9 @@ def picture(found: dict[str, Any]) -> str:
     for number, event in enumerate(events):
         x, y = scale(event["at"]), 16 + 14 * (number % 3)
         parts.append(line(x, y + 4, x, height - 30, 'stroke="#7d8590" stroke-dasharray="3 3"'))
-        parts.append(f'<text x="{x + 4:.1f}" y="{y}" {TEXT}>{event["name"]}</text>')
+        side, x = ("end", x - 4) if x > 0.8 * WIDTH else ("start", x + 4)
+        name = f'<text x="{x:.1f}" y="{y}" text-anchor="{side}" {TEXT}>{event["name"]}</text>'
+        parts.append(name)
     for number, (io, counts) in enumerate(services.items()):
         bottom = TOP + PANEL * number + PANEL - 50
         writes = per_second(counts, "POST")
