@@ -1,16 +1,10 @@
-"""A PgBouncer that pools by transaction, in front of the PostgreSQL of the rendered tests.
-
-Where it is not installed, its Debian package is unpacked into a folder of the run: no privileges
-and no work by hand are needed.
-"""
+"""A PgBouncer that pools by transaction, in front of the PostgreSQL of the rendered tests."""
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -20,6 +14,7 @@ from types import ModuleType
 import pytest
 from sqlalchemy import make_url
 
+from .debian import unpack, wait_for_port
 from .layers import load
 from .shared import Shared
 
@@ -27,10 +22,6 @@ from .shared import Shared
 RunPgBouncer = Callable[[str, int], AbstractContextManager[str]]
 
 PARAMETER = "?pgbouncer=true"
-MISSING = (
-    "PgBouncer is missing. It comes by itself where there is apt-get; elsewhere, install it"
-    " (`brew install pgbouncer`)."
-)
 # Anybody may connect, and is the superuser of the server. Databases are opened as they are named.
 SETTINGS = """
 [databases]
@@ -47,48 +38,11 @@ server_login_retry = 1
 """
 
 
-def unpack(folder: Path) -> None:
-    """Copy the PgBouncer of this machine, or else that of Debian's package, into a new folder."""
-    folder.mkdir()
-    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
-    installed = shutil.which("pgbouncer", path=path)
-    if installed:
-        shutil.copy(installed, folder / "pgbouncer")
-        return
-    for name in ("state/lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    # The lists of this machine may be empty or old, and only root could renew them.
-    options = {
-        "Dir::State": folder / "state",
-        "Dir::State::status": "/var/lib/dpkg/status",
-        "Dir::Cache": folder / "cache",
-    }
-    arguments = ["-qq", *(f"-o{name}={value}" for name, value in options.items())]
-    try:
-        _run(folder, "apt-get", *arguments, "update")
-        depends = _run(folder, "apt-cache", *arguments, "depends", "--important", "pgbouncer")
-        # The names of libraries end in their versions, which differ from release to release.
-        wanted = [
-            word
-            for word in depends.split()
-            if word.startswith(("libevent-", "libcares", "libc-ares"))
-        ]
-        _run(folder, "apt-get", *arguments, "download", "pgbouncer", *wanted)
-        for package in folder.glob("*.deb"):
-            _run(folder, "dpkg", "-x", str(package), str(folder / "unpacked"))
-    except FileNotFoundError as error:
-        raise RuntimeError(MISSING) from error
-    for file in (folder / "unpacked").rglob("*"):
-        if file.name == "pgbouncer" and os.access(file, os.X_OK) and file.is_file():
-            shutil.copy(file, folder)
-        elif ".so." in file.name:
-            shutil.copy(file, folder, follow_symlinks=True)
-
-
 @pytest.fixture(scope="session")
 def run_pgbouncer(rendered: Mapping[str, Path], shared: Shared) -> RunPgBouncer:
     """Run it in front of the server of a URL; see `pgbouncer`."""
-    binaries = shared.make("pgbouncer", unpack)
+    libraries = ("libevent-", "libcares", "libc-ares")
+    binaries = shared.make("pgbouncer", lambda folder: unpack(folder, "pgbouncer", *libraries))
     postgres = load(rendered["sync-postgresql"] / "tests/postgres.py", "postgres_of_pgbouncer")
     return partial(pgbouncer, binaries, postgres)
 
@@ -147,29 +101,9 @@ def pgbouncer(binaries: Path, postgres: ModuleType, server: str, servers: int) -
                 **account,
             )
         try:
-            _wait_for(process, listen_port, folder / "log")
+            wait_for_port(process, listen_port, folder / "log")
             proxied = url.set(port=listen_port).render_as_string(hide_password=False)
             yield proxied + PARAMETER
         finally:
             process.kill()
             process.wait()
-
-
-def _run(folder: Path, *command: str) -> str:
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if result.returncode != 0:
-        raise RuntimeError(f"{MISSING} {' '.join(command)}: {result.stderr}")
-    return result.stdout
-
-
-def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PgBouncer did not start: {log.read_text()}") from None
-            time.sleep(0.02)
-        else:
-            return

@@ -55,7 +55,8 @@ def parsed(path: str, content: bytes) -> Any:
         case ".toml":
             return tomllib.loads(text)
         case ".yml" | ".yaml":
-            return yaml.safe_load(text)
+            documents = list(yaml.safe_load_all(text))
+            return documents[0] if len(documents) == 1 else documents
     return text.split("\n")
 
 

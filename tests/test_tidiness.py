@@ -98,7 +98,7 @@ def test_no_trace_of_the_template_is_left(folder: Path) -> None:
 def test_configuration_files_can_be_read(folder: Path) -> None:
     for path in files(folder):
         if path.suffix in {".yml", ".yaml"}:
-            yaml.safe_load(path.read_text())
+            list(yaml.safe_load_all(path.read_text()))
         elif path.suffix == ".toml":
             tomllib.loads(path.read_text())
         elif path.suffix == ".py":
