@@ -47,10 +47,10 @@ def in_tasks(callers: int, call: Callable[[int], R]) -> list[R]:
 class Service:
     """The service of the form that a driver of PostgreSQL serves."""
 
-    def __init__(self, label: str, rendered: Mapping[str, Path]) -> None:
+    def __init__(self, label: str, rendered: Mapping[str, Path], name: str = "service") -> None:
         self.driver, self.io = DRIVERS[label]
         variant = f"{self.io}-postgresql-fastapi"
-        self.package = f"{variant.replace('-', '_')}_service"
+        self.package = f"{variant.replace('-', '_')}_{name}"
         self.source = rendered[variant] / "src"
         if self.package not in sys.modules:
             load(self.source / "my_service", self.package)

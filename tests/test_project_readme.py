@@ -207,7 +207,8 @@ def test_a_renamed_column_keeps_its_values_in_both_directions(
         with engine.connect() as connection:
             assert connection.scalar(text(f"SELECT {name} FROM users")) == "a@b"  # noqa: S608
     engine.dispose()
-    run("check")
+    # Among the findings would be that of the renamed column.
+    run("check", *(("--since", "heads") if "postgresql" in database_url else ()))
 
 
 def rewritten(function: str, statement: str) -> str:

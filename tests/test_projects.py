@@ -77,7 +77,7 @@ def test_a_new_migration_is_tidy_and_sorts_by_time(
     models = project / "src/my_service/models.py"
     versions = project / "src/my_service/migrations/versions"
     before, first = models.read_text(), set(versions.glob("*.py"))
-    models.write_text(before + "    nickname: Mapped[str | None] = mapped_column(index=True)\n")
+    models.write_text(before + "    nickname: Mapped[str | None] = mapped_column(unique=False)\n")
     try:
         tools.run(project, "my-service", "db", "upgrade", DATABASE_URL=database_url)
         tools.run(project, "my-service", "db", "check", fails=True, DATABASE_URL=database_url)

@@ -81,7 +81,7 @@ def test_files_are_tidy(folder: Path) -> None:
         assert not text.startswith("\n"), f"{where} begins with a blank line"
         assert not re.search(r"[ \t]+$", text, re.M), f"{where} has trailing spaces"
         assert "\t" not in text, f"{where} has tabs"
-        blank = "\n\n\n\n" if path.suffix in {".py", ".mako"} else "\n\n\n"
+        blank = "\n\n\n\n" if path.suffix in {".md", ".mako", ".py"} else "\n\n\n"
         assert blank not in text, f"{where} has too many blank lines"
         assert len(text.splitlines()) <= 250, f"{where} is too long"
 
