@@ -40,7 +40,7 @@ LONG = (
     "test_the_example_can_be_deleted",
     "test_answers_are_refused",
     "test_a_required_setting",
-    "test_a_million_rows",
+    "test_hundreds_of_thousands_of_rows",
     "test_relationships_are_loaded",
 )
 # Where Linux keeps files in memory, and the bytes that a run needs there.
