@@ -68,8 +68,11 @@ def test_a_project_that_its_owner_has_changed_passes_its_own_checks(
     tools.run(project, "mypy")
     if variant in TESTED or is_full():
         assert "passed" in tools.run(project, "pytest", "-p", "no:cacheprovider", OWN_LAYER_TESTS)
-    for command in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
-        tools.run(project, "alembic", *command, DATABASE_URL=database_url)
+    # In one process, because three would take two seconds more.
+    code = "from alembic.config import main; " + "; ".join(
+        f"main({command})" for command in (["upgrade", "head"], ["check"], ["downgrade", "base"])
+    )
+    tools.run(project, "python", "-c", code, DATABASE_URL=database_url)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
