@@ -73,6 +73,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start one process more than there are cores, because some tests wait for servers."""
+    return (os.cpu_count() or 1) + 1
+
+
 def memory() -> str | None:
     """Return a folder in memory, if there is one that has room and runs programs."""
     if sys.platform != "linux" or "TMPDIR" in os.environ or not os.access(SHM, os.W_OK):
