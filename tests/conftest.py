@@ -18,6 +18,7 @@ from .run import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_terminal_summary,
+    pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
 )
 from .services import service
@@ -34,6 +35,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_terminal_summary",
+    "pytest_xdist_auto_num_workers",
     "pytest_xdist_make_scheduler",
     "run_pgbouncer",
     "service",

@@ -51,7 +51,7 @@ LONG = (
     "test_the_example_can_be_deleted",
     "test_answers_are_refused",
     "test_a_required_setting",
-    "test_a_million_rows",
+    "test_hundreds_of_thousands_of_rows",
     "test_relationships_are_loaded",
 )
 # Where Linux keeps files in memory, and the bytes that a run needs there.
@@ -82,6 +82,12 @@ class Scheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start one process more than there are cores, because some tests wait for servers."""
+    return (os.cpu_count() or 1) + 1
 
 
 def memory() -> str | None:

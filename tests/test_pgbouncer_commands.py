@@ -15,10 +15,16 @@ import pytest
 from sqlalchemy import make_url
 
 from .conftest import ROOT, Tools
+from .run import is_full
 
 pytestmark = pytest.mark.slow
 
 PROCESSES = 8
+# Of the projects' own tests, those of connections, transactions and migrations.
+CONNECTING = [
+    f"tests/db/test_{name}.py"
+    for name in ("engine", "manager", "roads", "savepoints", "transactions", "wedges")
+]
 SECOND = """
 import os
 import re
@@ -174,7 +180,10 @@ def test_a_migration_that_leaves_its_transaction_is_refused_and_changes_nothing(
 def test_the_projects_own_tests_of_the_layer_pass(
     driver: str, project: Project, pgbouncer_url: str, direct_url: str, tools: Tools
 ) -> None:
-    """Databases are made and dropped directly: that happens outside of transactions."""
+    """Databases are made and dropped directly: that happens outside of transactions.
+
+    Statements of every kind are tried in test_pgbouncer_sessions.py; here, in the full profile.
+    """
     path, port = project.folder / "tests/databases.py", make_url(pgbouncer_url).port
     source = path.read_text()
     for pattern, replacement in (
@@ -196,6 +205,6 @@ def test_the_projects_own_tests_of_the_layer_pass(
     others = "not cut_soon_after and not tenant"
     tools.run(
         project.folder,
-        *("pytest", "-q", "tests/db", "-k", others),
+        *("pytest", "-q", *(["tests/db"] if is_full() else CONNECTING), "-k", others),
         TEST_DATABASE_URL=with_driver(direct_url, driver),
     )
