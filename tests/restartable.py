@@ -35,7 +35,7 @@ class Restartable:
             self.process.wait()
 
     def start(self) -> None:
-        with (self.data.parent / "log").open("ab") as log:
+        with (self.data / "restarted.log").open("ab") as log:
             self.process = subprocess.Popen(
                 shlex.split((self.data / "postmaster.opts").read_text()),
                 stdout=log,
