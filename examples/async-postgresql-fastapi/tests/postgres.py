@@ -25,22 +25,29 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
+    "max_wal_size": "256MB",
 }
+# Where Linux keeps files in memory, and the bytes that a server may need there.
+MEMORY = Path("/dev/shm")  # noqa: S108
+ROOM = 2 * 1024**3
 
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Run a server, and yield the URL of its database `postgres` for a superuser."""
-    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-") as folder,
+        tempfile.TemporaryDirectory(prefix="postgres-data-", dir=_memory()) as data,
+    ):
         home = Path(folder)
         account = _unprivileged_account()
         binaries = _binaries(home if account else None)
         password = home / "password"
         password.write_text(secrets.token_hex())
         if account:
-            for path in (home, password):
+            for path in (home, data, password):
                 os.chown(path, account["user"], account["group"])
-        data, port = home / "data", _free_port()
+        port = _free_port()
         subprocess.run(
             [
                 binaries / "initdb",
@@ -69,6 +76,16 @@ def postgres_server() -> Iterator[str]:
             # PostgreSQL's fast shutdown, where there are signals.
             server.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
             server.wait(timeout=30)
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory, where databases are made in half the time, if it has room.
+
+    Not if TMPDIR says where temporary files shall be.
+    """
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
+        return None
+    return MEMORY if shutil.disk_usage(MEMORY).free > ROOM else None
 
 
 def _binaries(copy_to: Path | None) -> Path:

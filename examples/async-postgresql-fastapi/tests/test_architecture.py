@@ -4,23 +4,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from my_service import database
 
 PACKAGE = "my_service"
 ROOMS = {"cli", "config", "database", "models", "web"}
+CODE = f"""
+import sys, {PACKAGE}.db
+print(*sys.modules)
+from {PACKAGE}.database import Base
+print(*Base.metadata.tables)
+"""
 
 
-def test_the_database_layer_knows_nothing_of_the_rest() -> None:
-    code = f"import sys, {PACKAGE}.db; print(*sys.modules)"
-    imported = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert f"{PACKAGE}.db" in imported
-    assert not {f"{PACKAGE}.{room}" for room in ROOMS} & set(imported)
-
-
-def test_every_module_of_models_is_found(tmp_path: Path) -> None:
-    package = Path(str(database.__file__)).parent
-    copy = tmp_path / PACKAGE
-    shutil.copytree(package, copy)
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """What the code prints in a process of its own, for a copy of the package with more models."""
+    folder = tmp_path_factory.mktemp("copy")
+    copy = folder / PACKAGE
+    shutil.copytree(Path(str(database.__file__)).parent, copy)
     for name in ("layer_test_billing/models.py", "layer_test_stock/models/shelf.py"):
         path = copy / name
         path.parent.mkdir(parents=True)
@@ -31,8 +34,17 @@ def test_every_module_of_models_is_found(tmp_path: Path) -> None:
             f"    __tablename__ = 'layer_test_{path.stem}'\n\n"
             f"    id: Mapped[int] = mapped_column(primary_key=True)\n"
         )
-    code = f"from {PACKAGE}.database import Base; print(*Base.metadata.tables)"
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", code]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    assert {"layer_test_models", "layer_test_shelf"} <= set(result.stdout.split())
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-c", CODE]
+    output = subprocess.check_output(command, text=True, env=environment)
+    return [line.split() for line in output.splitlines()]
+
+
+def test_the_database_layer_knows_nothing_of_the_rest(printed: list[list[str]]) -> None:
+    imported = set(printed[0])
+    assert f"{PACKAGE}.db" in imported
+    assert not {f"{PACKAGE}.{room}" for room in ROOMS} & imported
+
+
+def test_every_module_of_models_is_found(printed: list[list[str]]) -> None:
+    assert {"layer_test_models", "layer_test_shelf"} <= set(printed[1])

@@ -1,11 +1,14 @@
 """The migrations and the models say the same."""
 
 import logging
-import os
 import subprocess
 import sys
+from io import StringIO
 
+import pytest
 from alembic import command
+from alembic.config import Config
+from alembic.config import main as alembic
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, inspect, text
 
@@ -13,16 +16,7 @@ from my_service.db import AsyncDatabaseManager
 
 from .conftest import MIGRATIONS
 
-
-def alembic(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command `alembic` as one would by hand, for a database."""
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", MIGRATIONS / "alembic.ini", *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"DATABASE_URL": url.render_as_string(hide_password=False)},
-    )
+INI = str(MIGRATIONS / "alembic.ini")
 
 
 def what_there_is(connection: Connection) -> list[str]:
@@ -60,12 +54,17 @@ async def test_alembic_can_be_called_from_running_code(manager: AsyncDatabaseMan
 
 async def test_the_alembic_command_migrates_the_configured_database(
     empty_manager: AsyncDatabaseManager,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = empty_manager.engine.url
-    alembic(url, "upgrade", "head")
+    url = empty_manager.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    alembic(["-c", INI, "upgrade", "head"])
     assert await empty_manager.get_current_revision() == await empty_manager.get_latest_revision()
-    assert "No new upgrade operations detected" in alembic(url, "check").stdout
-    alembic(url, "downgrade", "base")
+    # Once as one would call it by hand.
+    check = [sys.executable, "-m", "alembic", "-c", INI, "check"]
+    output = subprocess.check_output(check, stderr=subprocess.DEVNULL, text=True)
+    assert "No new upgrade operations detected" in output
+    alembic(["-c", INI, "downgrade", "base"])
     assert await empty_manager.get_current_revision() is None
 
 
@@ -79,5 +78,11 @@ async def test_logging_stays_as_the_application_set_it_up(
     assert logging.getLogger().handlers == handlers
 
 
-def test_the_alembic_command_prints_sql(empty_url: URL) -> None:
-    assert "INSERT INTO alembic_version" in alembic(empty_url, "upgrade", "head", "--sql").stdout
+def test_alembic_prints_the_sql_of_the_configured_database(
+    empty_url: URL,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_url.render_as_string(hide_password=False))
+    output = StringIO()
+    command.upgrade(Config(INI, output_buffer=output), "head", sql=True)
+    assert "INSERT INTO alembic_version" in output.getvalue()

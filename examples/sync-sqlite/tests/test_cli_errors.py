@@ -27,11 +27,6 @@ def add_migration(versions: Path, revision: str, after: str, upgrade: str = "pas
     return path
 
 
-@pytest.fixture(autouse=True)
-def database_url(empty_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", empty_url.render_as_string(hide_password=False))
-
-
 @pytest.fixture
 def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the migrations, which the commands use and the test may change."""
@@ -42,9 +37,9 @@ def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def head(versions: Path) -> str:
+def head(versions: Path, url: URL, monkeypatch: pytest.MonkeyPatch) -> str:
     """The newest revision, at which the database is."""
-    run("db", "sync")
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
     revision = json.loads(run("db", "status", "--json"))["current"]
     assert isinstance(revision, str)
     return revision
@@ -101,8 +96,11 @@ def test_what_cannot_be_undone_is_not_announced(head: str) -> None:
 @pytest.mark.parametrize("arguments", ["check", "revision -m more"])
 def test_models_are_compared_with_an_up_to_date_schema_only(
     versions: Path,
+    empty_url: URL,
+    monkeypatch: pytest.MonkeyPatch,
     arguments: str,
 ) -> None:
+    monkeypatch.setenv("DATABASE_URL", empty_url.render_as_string(hide_password=False))
     assert "Database is empty: at no revision" in run("db", *arguments.split(), exit_code=1)
     run("db", "sync")
     current = json.loads(run("db", "status", "--json"))["current"]

@@ -1,28 +1,20 @@
 """The migrations and the models say the same."""
 
 import logging
-import os
 import subprocess
 import sys
 
+import pytest
 from alembic import command
+from alembic.config import main as alembic
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, inspect
+from sqlalchemy import Connection, inspect
 
 from my_service.db import DatabaseManager
 
 from .conftest import MIGRATIONS
 
-
-def alembic(url: URL, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command `alembic` as one would by hand, for a database."""
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", MIGRATIONS / "alembic.ini", *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"DATABASE_URL": url.render_as_string(hide_password=False)},
-    )
+INI = str(MIGRATIONS / "alembic.ini")
 
 
 def what_there_is(connection: Connection) -> list[str]:
@@ -59,12 +51,17 @@ def test_alembic_can_be_called_from_running_code(manager: DatabaseManager) -> No
 
 def test_the_alembic_command_migrates_the_configured_database(
     empty_manager: DatabaseManager,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = empty_manager.engine.url
-    alembic(url, "upgrade", "head")
+    url = empty_manager.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    alembic(["-c", INI, "upgrade", "head"])
     assert empty_manager.get_current_revision() == empty_manager.get_latest_revision()
-    assert "No new upgrade operations detected" in alembic(url, "check").stdout
-    alembic(url, "downgrade", "base")
+    # Once as one would call it by hand.
+    check = [sys.executable, "-m", "alembic", "-c", INI, "check"]
+    output = subprocess.check_output(check, stderr=subprocess.DEVNULL, text=True)
+    assert "No new upgrade operations detected" in output
+    alembic(["-c", INI, "downgrade", "base"])
     assert empty_manager.get_current_revision() is None
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from my_service.db import AsyncDatabaseManager
 
 from ..conftest import MIGRATIONS
+from ..databases import new_database
 from .models import Page, TableBase
 
 
@@ -42,17 +43,31 @@ async def manager(empty_manager: AsyncDatabaseManager) -> AsyncDatabaseManager:
     return empty_manager
 
 
+@pytest.fixture(scope="session")
+async def created(server: URL, migrations: Path) -> AsyncIterator[URL]:
+    async with new_database(server) as url:
+        async with AsyncDatabaseManager(url, migrations, base_model=TableBase) as manager:
+            await manager.create()
+        yield url
+
+
 @pytest.fixture
-async def tables(empty_url: URL, migrations: Path) -> AsyncIterator[AsyncDatabaseManager]:
+async def tables(
+    server: URL,
+    created: URL,
+    migrations: Path,
+) -> AsyncIterator[AsyncDatabaseManager]:
     """The manager of a database with the tables of this folder's models."""
     engine_args = {"pool_size": 32, "pool_timeout": 60}
-    async with AsyncDatabaseManager(
-        empty_url,
-        migrations,
-        engine_args=engine_args,
-        base_model=TableBase,
-    ) as manager:
-        await manager.create()
+    async with (
+        new_database(server, created) as url,
+        AsyncDatabaseManager(
+            url,
+            migrations,
+            engine_args=engine_args,
+            base_model=TableBase,
+        ) as manager,
+    ):
         yield manager
 
 

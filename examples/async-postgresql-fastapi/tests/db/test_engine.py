@@ -107,11 +107,10 @@ async def test_a_host_that_no_resolver_takes_is_a_failure_to_connect(server: URL
 @pytest.mark.parametrize("road", ["engine", "read_engine"])
 async def test_a_connection_that_was_cut_while_it_was_idle_costs_no_error(
     tables: AsyncDatabaseManager,
-    empty_url: URL,
     road: str,
 ) -> None:
-    engine_args = {"pre_ping_after": 0.1}
-    async with AsyncDatabaseManager(empty_url, MIGRATIONS, engine_args=engine_args) as manager:
+    url, engine_args = tables.engine.url, {"pre_ping_after": 0.1}
+    async with AsyncDatabaseManager(url, MIGRATIONS, engine_args=engine_args) as manager:
         engine = getattr(manager, road)
         async with engine.connect(), engine.connect():
             pass
@@ -123,10 +122,9 @@ async def test_a_connection_that_was_cut_while_it_was_idle_costs_no_error(
 
 async def test_a_connection_that_is_cut_soon_after_its_use_costs_one_error(
     tables: AsyncDatabaseManager,
-    empty_url: URL,
 ) -> None:
-    engine_args = {"pre_ping_after": 60}
-    async with AsyncDatabaseManager(empty_url, MIGRATIONS, engine_args=engine_args) as manager:
+    url, engine_args = tables.engine.url, {"pre_ping_after": 60}
+    async with AsyncDatabaseManager(url, MIGRATIONS, engine_args=engine_args) as manager:
         async with manager.engine.connect(), manager.engine.connect():
             pass
         await cut_other_connections(tables.engine)

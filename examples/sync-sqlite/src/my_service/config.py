@@ -108,7 +108,9 @@ def get_settings() -> Settings:
 
 def set_up_logging(level: str) -> None:
     """Log to stderr from `level` on, unless the root logger has a handler already."""
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.name = __name__
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", handlers=[handler])
     # The database layer logs each migration itself.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # Otherwise `echo` adds a handler of its own, and each statement is logged twice.

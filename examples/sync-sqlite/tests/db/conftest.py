@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from my_service.db import DatabaseManager
 
 from ..conftest import MIGRATIONS
+from ..databases import new_database
 from .models import Page, TableBase
 
 
@@ -42,17 +43,31 @@ def manager(empty_manager: DatabaseManager) -> DatabaseManager:
     return empty_manager
 
 
+@pytest.fixture(scope="session")
+def created(server: URL, migrations: Path) -> Iterator[URL]:
+    with new_database(server) as url:
+        with DatabaseManager(url, migrations, base_model=TableBase) as manager:
+            manager.create()
+        yield url
+
+
 @pytest.fixture
-def tables(empty_url: URL, migrations: Path) -> Iterator[DatabaseManager]:
+def tables(
+    server: URL,
+    created: URL,
+    migrations: Path,
+) -> Iterator[DatabaseManager]:
     """The manager of a database with the tables of this folder's models."""
     engine_args = {"pool_size": 32, "pool_timeout": 60}
-    with DatabaseManager(
-        empty_url,
-        migrations,
-        engine_args=engine_args,
-        base_model=TableBase,
-    ) as manager:
-        manager.create()
+    with (
+        new_database(server, created) as url,
+        DatabaseManager(
+            url,
+            migrations,
+            engine_args=engine_args,
+            base_model=TableBase,
+        ) as manager,
+    ):
         yield manager
 
 

@@ -45,7 +45,7 @@ def test_keys_of_any_type_do_not_deadlock(tables: DatabaseManager) -> None:
             for _ in range(5):
                 Item.upsert_many(session, rows[:: 1 if number % 2 else -1], on="kind")
 
-    together(write, range(64), workers=16)
+    together(write, range(32), workers=16)
 
 
 def test_keys_that_are_equal_in_the_database_only_are_refused(

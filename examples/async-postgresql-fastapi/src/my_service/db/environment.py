@@ -36,10 +36,13 @@ def run_migrations(config: Config, metadata: MetaData, open_manager: Any, **opti
         url = manager.engine.url
         config.attributes |= manager.alembic_cfg.attributes
     if context.is_offline_mode():
-        dialect = driver_url(url).get_backend_name()
-        context.configure(dialect_name=dialect, literal_binds=True, **options)
-        with context.begin_transaction():
-            context.run_migrations()
+        options["dialect_opts"] = {"paramstyle": "named"}  # Others would double each %.
+        context.configure(url=driver_url(url), literal_binds=True, **options)
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+        except Exception as error:
+            raise CommandError(f"a migration fails without a connection: {error}") from error
         return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:

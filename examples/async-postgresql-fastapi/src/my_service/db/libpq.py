@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlencode
 
 from sqlalchemy import URL, Dialect
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, ConnectionFailed, Failure
 
 # Several hosts, as PostgreSQL's own tools take them: SQLAlchemy has them in the query.
 HOSTS = re.compile(
@@ -119,6 +119,13 @@ def connect(dialect: Dialect, options: dict[str, Any]) -> Any:
             connection.terminate()
             raise
     return connection
+
+
+def check_open(connection: Any, record: object) -> None:
+    """Raise ConnectionFailed for a closed connection, because asyncpg's error is not translated."""
+    is_closed = getattr(connection.driver_connection, "is_closed", bool)
+    if is_closed():
+        raise ConnectionFailed("cannot connect: the server hung up", Failure.UNREACHABLE)
 
 
 def _connect(dialect: Dialect, arguments: dict[str, Any]) -> Any:

@@ -78,22 +78,31 @@ class AsyncDatabaseManager:
     async def run(self, work: Callable[[AsyncSession], Awaitable[R]], *, attempts: int = 10) -> R:
         """Call `work` with a session in a transaction of its own, commit, and return its result.
 
-        If the transaction fails because of a concurrent one (a serialization failure, a deadlock),
-        `work` is called again, with a new session and after a growing random pause of at most a
-        second, `attempts` times in all. A unique violation gets one more try: under SERIALIZABLE, a
-        lost race looks like one.
+        If the transaction has certainly had no effect (a serialization failure, no connection, a server
+        that only reads, a connection lost before COMMIT), `work` is called again, with a new session
+        and after a growing random pause of at most a second, `attempts` times in all; after a unique
+        violation once, because under SERIALIZABLE a lost race looks like one. A connection lost during
+        COMMIT is not tried again: the server may have committed, and `work` would be done twice.
 
         So `work` may not commit, nor do anything else that cannot be done twice, and it hands out
         objects only by returning them. Raises what the last attempt has raised.
         """
-        retried = {Failure.SERIALIZATION, Failure.UNIQUE_VIOLATION}
+        retried = {Failure.DISCONNECTED, Failure.READ_ONLY, Failure.SERIALIZATION}
+        retried |= {Failure.TOO_MANY_CONNECTIONS, Failure.UNIQUE_VIOLATION, Failure.UNREACHABLE}
         for attempt in range(1, attempts + 1):
+            harmless = {*retried}
             try:
-                async with self.Session.begin() as session:
-                    return await work(session)
+                async with self.Session() as session:
+                    result = await work(session)
+                    await session.flush()
+                    harmless.remove(Failure.DISCONNECTED)
+                    await session.commit()
+                    return result
             except SQLAlchemyError as error:
                 failure = failure_of(error)
-                if failure not in retried or attempt == attempts:
+                if failure is Failure.DISCONNECTED and failure not in harmless:
+                    error.add_note("Not tried again: the transaction may have been committed.")
+                if failure not in harmless or attempt == attempts:
                     raise
                 if failure is Failure.UNIQUE_VIOLATION:
                     retried.remove(failure)

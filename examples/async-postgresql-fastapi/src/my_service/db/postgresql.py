@@ -16,7 +16,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from . import libpq
 from .errors import Failure, SchemaError
 
-Work = Callable[[], None]
 log = logging.getLogger(__name__)
 
 DIALECT = "postgresql"
@@ -127,6 +126,7 @@ def install(engine: Engine, settings: Mapping[str, Any]) -> None:
     event.listen(engine, "checkout", partial(_test, engine.dialect, settings["pre_ping_after"]))
     event.listen(engine, "handle_error", _note_error)
     event.listen(engine, "commit", _refuse_aborted)
+    event.listen(engine, "connect", libpq.check_open, insert=True)
 
 
 def shut_down(connection: Any) -> None:
@@ -165,7 +165,7 @@ def connect(dialect: Any, args: Any, options: Any, settings: Mapping[str, Any]) 
     return dialect.connect(*args, **options)
 
 
-def run_alone(connection: Connection, work: Work, options: Mapping[str, Any]) -> None:
+def run_alone(connection: Connection, work: Callable[[], None], options: Mapping[str, Any]) -> None:
     """Call `work`, which changes the schema on the connection, while no other process does.
 
     Holds an advisory lock, which ends with the connection at the latest, or behind a proxy with the

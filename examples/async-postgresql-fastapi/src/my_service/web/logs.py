@@ -30,14 +30,13 @@ SECURITY_HEADERS = [
 
 def install(app: FastAPI, settings: Settings) -> None:
     """Set up logging, unless the root logger has a handler already, and log each request."""
-    is_ours = not logging.root.handlers
     set_up_logging(settings.log_level)
-    if is_ours:
-        for handler in logging.root.handlers:
+    for handler in logging.root.handlers:
+        if handler.name == set_up_logging.__module__:
             handler.addFilter(CorrelationIdFilter(default_value="-"))
             handler.setFormatter(JSON if settings.log_format == "json" else TEXT)
-        uvicorn = logging.getLogger("uvicorn")
-        uvicorn.handlers, uvicorn.propagate = [], True
+            uvicorn = logging.getLogger("uvicorn")
+            uvicorn.handlers, uvicorn.propagate = [], True
     # Its lines have no duration.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False

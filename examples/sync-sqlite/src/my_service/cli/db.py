@@ -70,14 +70,21 @@ def upgrade(revision: str, sql: bool) -> None:
 
 @db.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision")
-def downgrade(revision: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--even-in-production", is_flag=True, help="Do it where PRODUCTION is set, too.")
+def downgrade(revision: str, yes: bool, even_in_production: bool) -> None:
     """Undo the migrations down to REVISION, such as -1 or base."""
     with manager_from_config(get_settings()) as manager:
         state = manager.explain()
         heads = tuple(state["current"].split(", ")) if state["current"] else ()
         scripts = ScriptDirectory.from_config(manager.alembic_cfg)
-        for script in scripts.iterate_revisions(heads, revision, select_for_downgrade=True):
+        undone = [*scripts.iterate_revisions(heads, revision, select_for_downgrade=True)]
+        for script in undone:
             click.echo(f"About to undo {script.revision}, {script.doc}")
+        with manager.engine.connect() as connection:
+            losses = schema.find_losses(connection, undone)
+        if losses:
+            ask(f"Lose the data in {', '.join(losses)}?", yes, even_in_production)
         manager.downgrade(revision)
 
 
@@ -110,14 +117,18 @@ def check() -> None:
 @click.option("--even-in-production", is_flag=True, help="Do it where PRODUCTION is set, too.")
 def drop(yes: bool, even_in_production: bool) -> None:
     """Drop all tables, with everything in them."""
-    settings = get_settings()
-    if settings.production and not even_in_production:
-        raise click.ClickException("This is production. Is it meant? Add --even-in-production.")
-    with manager_from_config(settings) as manager:
-        if not yes:
-            click.confirm(f"Drop all tables of {manager.engine.url.set(query={})!r}?", abort=True)
+    with manager_from_config(get_settings()) as manager:
+        ask(f"Drop all tables of {manager.engine.url.set(query={})!r}?", yes, even_in_production)
         manager.drop()
     click.echo("Database dropped.")
+
+
+def ask(question: str, yes: bool, even_in_production: bool) -> None:
+    """Ask before data is lost, unless `yes`. Raises ClickException where PRODUCTION is set."""
+    if get_settings().production and not even_in_production:
+        raise click.ClickException(f"{question} PRODUCTION is set: pass --even-in-production.")
+    if not yes:
+        click.confirm(question, abort=True)
 
 
 def skip_empty(context: object, revision: object, directives: list[Any]) -> None:

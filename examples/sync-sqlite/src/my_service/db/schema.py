@@ -1,23 +1,29 @@
 """What happens to the schema, on a connection: status, create, upgrade, downgrade, drop."""
 
 import enum
+import io
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext, MigrationInfo
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, MetaData, inspect, text
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, MetaData, inspect, select, text
 from sqlalchemy.orm import Session
 
 from .errors import SchemaError
 from .sqlite import DIALECT, run_alone
 
 log = logging.getLogger(__name__)
+
+DROP = re.compile(r'(?:DROP|ALTER) TABLE (?:IF EXISTS )?(".+?"|\S+?)(?: DROP COLUMN (.+?))?;', re.I)
 
 
 class DatabaseStatus(enum.Enum):
@@ -127,6 +133,31 @@ def migrate(connection: Connection, config: Config, command: Any, target: str) -
     copy = Config(config.config_file_name, attributes=attributes)
     copy.file_config = config.file_config
     command(copy, target)
+
+
+def migration_sql(migrate: Callable[[], None]) -> str:
+    """Return a migration's function as SQL of PostgreSQL, without COMMIT if it needs a connection."""
+    buffer = io.StringIO()
+    options = {"as_sql": True, "literal_binds": True, "output_buffer": buffer}
+    context = MigrationContext.configure(dialect_name="postgresql", opts=options)
+    with Operations.context(context), suppress(Exception), context.begin_transaction():
+        migrate()
+    return buffer.getvalue()
+
+
+def find_losses(connection: Connection, undone: Iterable[Script]) -> list[str]:
+    """Return the tables and columns with rows that the downgrade of migrations drops."""
+    losses = []
+    for script in undone:
+        sql = migration_sql(script.module.downgrade)
+        if not sql.endswith("COMMIT;\n\n"):
+            losses.append(f"what {script.revision} reads from the database to drop")
+        for table, column in DROP.findall(sql):
+            *schema, name = table.replace('"', "").split(".")
+            rows = select(text("1")).select_from(text(table)).limit(1)
+            if inspect(connection).has_table(name, *schema) and connection.scalar(rows):
+                losses.append(f"{table}.{column}" if column else table)
+    return losses
 
 
 def drop(connection: Connection, config: Config, metadata: MetaData) -> None:
