@@ -156,6 +156,10 @@ ALLOWED = {
         "asyncio",
     ],
     "health.py": ["async def", "await", "asyncio"],
+    # An example of what runs on the event loop.
+    "http.md": ["async def", "await", "import asyncio", "asyncio.sleep"],
+    # A mode of replication.
+    "more-than-one-machine.md": ["asynchronous"],
     # FastAPI calls these on the event loop only.
     "test_websockets.py": ["async def", "await"],
     # URLs that name the driver of the other style.

@@ -52,7 +52,7 @@ def crowd(service: Service, url: str, folder: Path, roads: str, **environment: s
         cwd=folder,
         env=os.environ
         | {"PYTHONPATH": str(service.source), "DATABASE_URL": service.url(url)}
-        | environment,
+        | {"DATABASE__ALEMBIC__WAIT": "60", **environment},
         capture_output=True,
         text=True,
         timeout=300,

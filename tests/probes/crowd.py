@@ -65,7 +65,7 @@ async def use(roads: list[str], barrier: Barrier) -> Counter[str]:
     else:
         await asyncio.gather(*(asyncio.to_thread(client) for _ in range(AT_ONCE)))
     # Until then, the pools keep their connections.
-    barrier.wait()
+    barrier.wait(120)
     await greenlet_spawn(lambda: settle(manager.dispose()))
     return failed
 

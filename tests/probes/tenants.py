@@ -44,7 +44,7 @@ class Counting(threading.Thread):
     """Counts the connections of others, ten times a second."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self.most, self.ended = 0, threading.Event()
 
     def run(self) -> None:
