@@ -10,6 +10,8 @@ from jinja2 import Environment, UndefinedError, pass_context
 from jinja2.ext import Extension
 from jinja2.runtime import Context
 
+# Files of the template's that are asynchronous in both forms.
+ON_THE_EVENT_LOOP = {"errors.py", "health.py", "limits.py", "logs.py", "test_websockets.py"}
 # Code that has not been moved from asyncio to blocking calls, or the other way.
 ASYNC = re.compile(r"\bawait\b|\basync (with|for)\b|\bAsync(DatabaseManager|Engine|Session)\b")
 METHODS = "commit|delete|execute|flush|get|merge|refresh|rollback|scalar|scalars"
@@ -85,7 +87,7 @@ def left_to_do(context: Context, before: dict[str, Any]) -> dict[str, list[str]]
         for path in sorted([*project.glob("src/**/*.py"), *project.glob("tests/**/*.py")]):
             place, code = path.relative_to(project), enumerate(_lines(path), 1)
             lines = ", ".join(str(number) for number, line in code if pattern.search(line))
-            if lines and "db" not in place.parts:
+            if lines and "db" not in place.parts and place.name not in ON_THE_EVENT_LOOP:
                 tasks.setdefault(task, []).append(f"{place.as_posix()}:{lines}")
     return tasks
 

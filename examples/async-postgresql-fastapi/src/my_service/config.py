@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
+    # Guards the database against being dropped by a slip.
+    production: bool = False
     log_format: Literal["text", "json"] = "text"
     # Log statements that take at least so many seconds; 0 logs none.
     slow_statement: float = Field(default=0, ge=0)
@@ -111,8 +113,6 @@ class Settings(BaseSettings):
     docs: bool = True
     # Whose pages may use the API, such as ["https://example.org"].
     cors_origins: list[str] = []
-    # Guards the database against being dropped by a slip.
-    production: bool = False
 
     @field_validator("log_level")
     @classmethod

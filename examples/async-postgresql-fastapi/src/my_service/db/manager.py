@@ -64,8 +64,11 @@ class AsyncDatabaseManager:
         self.Session = async_sessionmaker(self.engine, **options)
         self.ReadSession = async_sessionmaker(self.read_engine, **options)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
-        has_replica = (engine_args or {}).get("read_url")  # which may lag behind
-        self._primary_reader = self.engine if has_replica else self.read_engine
+        self.schema_engine = self.read_engine
+        if engine_args and engine_args.get("read_url"):
+            # A replica may lag behind, or be missing.
+            primary = {**engine_args, "read_url": None}
+            self.schema_engine = make_read_engine(self.engine, primary)
         self.metadata = (base_model or Base).metadata
         self._revisions: dict[str, bool] = {}
 
@@ -152,7 +155,7 @@ class AsyncDatabaseManager:
         if reread or not self._revisions:
             # In a thread, because reading many files would stall the event loop.
             self._revisions = await asyncio.to_thread(schema.read_revisions, self.alembic_cfg)
-        async with self.read_engine.connect() as connection:
+        async with self.schema_engine.connect() as connection:
             return await connection.run_sync(schema.explain, self._revisions, self.metadata)
 
     async def get_current_revision(self, session: AsyncSession | None = None) -> str | None:
@@ -173,13 +176,14 @@ class AsyncDatabaseManager:
         """Close the connections of the pools. The manager can be used again afterwards."""
         await self.engine.dispose()
         await self.read_engine.dispose()
+        await self.schema_engine.dispose()
 
     async def _migrate(self, run: Callable[..., None], target: str) -> None:
         await self._run_on(self.engine, schema.migrate, self.alembic_cfg, run, target)
 
     async def _look(self) -> dict[str, Any]:
         known = schema.read_revisions(self.alembic_cfg)
-        return await self._run_on(self._primary_reader, schema.explain, known, self.metadata)
+        return await self._run_on(self.schema_engine, schema.explain, known, self.metadata)
 
     async def _run_on(self, engine: AsyncEngine, work: Callable[..., R], *args: Any) -> R:
         deadline = time.monotonic() + self.alembic_cfg.attributes.get("wait", 600)

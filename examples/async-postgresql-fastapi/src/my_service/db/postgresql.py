@@ -218,7 +218,7 @@ def _test(dialect: Any, after: float, connection: Any, record: Any, proxy: objec
 
 
 def _note_error(context: ExceptionContext) -> None:
-    if context.connection is not None and not context.connection.invalidated:
+    if context.connection and code_of(context.original_exception) and not context.is_disconnect:
         context.connection.info["has_failed"] = True
 
 

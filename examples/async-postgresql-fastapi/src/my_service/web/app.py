@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -11,8 +10,10 @@ from fastapi_offline import FastAPIOffline
 
 from ..config import Settings, get_settings
 from ..database import manager_from_config
-from . import errors, health, logs, users
-from .admission import Admission, watch
+from . import errors, health, users
+from .dependencies import State
+from .limits import Admission, watch
+from .logs import log_requests, log_slow_statements
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -23,14 +24,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     chosen = settings or get_settings()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         sqlalchemy = chosen.database.sqlalchemy
         places, wait = sqlalchemy.connections, sqlalchemy.pool_timeout
         async with manager_from_config(chosen) as manager:
-            for engine in (manager.engine.sync_engine, manager.read_engine.sync_engine):
-                watch(engine)
+            for engine in {manager.engine, manager.read_engine, manager.schema_engine}:
+                watch(engine.sync_engine)
                 if chosen.slow_statement:
-                    logs.log_slow_statements(engine, chosen.slow_statement)
+                    log_slow_statements(engine.sync_engine, chosen.slow_statement)
             probe = health.Probe(manager)
             with probe.drain(chosen.shutdown_delay):
                 yield {
@@ -55,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_methods=["*"],
             allow_headers=["*"],
         )
-    logs.install(app, chosen)
+    log_requests(app, chosen)
     app.include_router(health.router)
     app.include_router(users.router)
     return app

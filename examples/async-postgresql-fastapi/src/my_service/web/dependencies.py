@@ -2,14 +2,25 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db import AsyncDatabaseManager
-from .admission import admit_reader, admit_writer
+from .health import Probe
+from .limits import Admission, admit_reader, admit_writer
+
+
+class State(TypedDict):
+    """What every request finds in `request.state`."""
+
+    db: AsyncDatabaseManager
+    writers: Admission
+    readers: Admission
+    probe: Probe
+
 
 # Left after the session that it is for.
 Writer = Annotated[None, Depends(admit_writer, scope="function")]

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..db import AsyncDatabaseManager
-from .admission import time_limit
 from .errors import reason_of
+from .limits import time_limit
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ SECURITY_HEADERS = [
 ]
 
 
-def install(app: FastAPI, settings: Settings) -> None:
+def log_requests(app: FastAPI, settings: Settings) -> None:
     """Set up logging, unless the root logger has a handler already, and log each request."""
     set_up_logging(settings.log_level)
     for handler in logging.root.handlers:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -51,18 +51,24 @@ async def find_user(session: AsyncSession, user_id: int, *, lock: bool = False) 
 
 
 @router.post("", status_code=201, response_model=UserOut)
-async def create_user(user_in: UserIn, session: DatabaseSession, response: Response) -> User:
+async def create_user(
+    user_in: UserIn,
+    session: DatabaseSession,
+    request: Request,
+    response: Response,
+) -> User:
     """Create a user. The name of a deleted one stays taken."""
     user = User(name=user_in.name, full_name=user_in.full_name)
     session.add(user)
     await session.flush()
-    response.headers["Location"] = f"/users/{user.id}"
+    response.headers["Location"] = str(request.url_for("read_user", user_id=user.id))
     return user
 
 
 @router.get("", response_model=list[UserOut])
 async def list_users(
     session: DatabaseReadSession,
+    request: Request,
     response: Response,
     after: Annotated[int, Query(ge=0, lt=2**31, description="the last id of the page before")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -72,7 +78,8 @@ async def list_users(
     found = await session.scalars(statement.order_by(User.id).limit(limit))
     users = found.all()
     if len(users) == limit:
-        response.headers["Link"] = f'</users?after={users[-1].id}&limit={limit}>; rel="next"'
+        url = request.url.include_query_params(after=users[-1].id)
+        response.headers["Link"] = f'<{url}>; rel="next"'
     return users
 
 

@@ -62,8 +62,11 @@ class DatabaseManager:
         self.Session = sessionmaker(self.engine, **options)
         self.ReadSession = sessionmaker(self.read_engine, **options)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
-        has_replica = (engine_args or {}).get("read_url")  # which may lag behind
-        self._primary_reader = self.engine if has_replica else self.read_engine
+        self.schema_engine = self.read_engine
+        if engine_args and engine_args.get("read_url"):
+            # A replica may lag behind, or be missing.
+            primary = {**engine_args, "read_url": None}
+            self.schema_engine = make_read_engine(self.engine, primary)
         self.metadata = (base_model or Base).metadata
         self._revisions: dict[str, bool] = {}
 
@@ -149,7 +152,7 @@ class DatabaseManager:
         """Return `schema.explain`; with `reread=False`, for the migrations as they were read before."""
         if reread or not self._revisions:
             self._revisions = schema.read_revisions(self.alembic_cfg)
-        with self.read_engine.connect() as connection:
+        with self.schema_engine.connect() as connection:
             return schema.explain(connection, self._revisions, self.metadata)
 
     def get_current_revision(self, session: Session | None = None) -> str | None:
@@ -170,13 +173,14 @@ class DatabaseManager:
         """Close the connections of the pools. The manager can be used again afterwards."""
         self.engine.dispose()
         self.read_engine.dispose()
+        self.schema_engine.dispose()
 
     def _migrate(self, run: Callable[..., None], target: str) -> None:
         self._run_on(self.engine, schema.migrate, self.alembic_cfg, run, target)
 
     def _look(self) -> dict[str, Any]:
         known = schema.read_revisions(self.alembic_cfg)
-        return self._run_on(self._primary_reader, schema.explain, known, self.metadata)
+        return self._run_on(self.schema_engine, schema.explain, known, self.metadata)
 
     def _run_on(self, engine: Engine, work: Callable[..., R], *args: Any) -> R:
         deadline = time.monotonic() + self.alembic_cfg.attributes.get("wait", 600)
