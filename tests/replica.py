@@ -2,8 +2,10 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +22,16 @@ class Replica:
 
     def __init__(self, primary: Restartable) -> None:
         self.postgres = primary.postgres
-        self.folder = primary.data.parent
+        self.folder = Path(tempfile.mkdtemp(prefix="replica-"))
         self.port = self.postgres._free_port()
         url = make_url(primary.url).set(port=self.port)
         self.url = url.render_as_string(hide_password=False)
         self.account = self.postgres._unprivileged_account()
+        if self.account:
+            shutil.chown(self.folder, self.account["user"], self.account["group"])
         [binary, *_] = shlex.split((primary.data / "postmaster.opts").read_text())
         self.binaries = Path(binary).parent
-        self.data = self.folder / f"replica-{self.port}"
+        self.data = self.folder / "data"
         subprocess.run(
             [
                 *(self.binaries / "pg_basebackup", "--pgdata", self.data, "--dbname", primary.url),
@@ -73,10 +77,11 @@ class Replica:
 
 @contextmanager
 def replica_of(primary: Restartable, **settings: str) -> Iterator[Replica]:
-    """Run a replica in the folder of its primary."""
+    """Run a replica."""
     replica = Replica(primary)
     replica.start(**settings)
     try:
         yield replica
     finally:
         replica.stop()
+        shutil.rmtree(replica.folder)

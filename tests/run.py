@@ -29,6 +29,7 @@ TOGETHER = {
     # ... measure time, or keep all cores busy,
     **dict.fromkeys(
         (
+            "cluster",
             "connections",
             "failures",
             "http_overload",

@@ -148,7 +148,7 @@ ALLOWED = {
     "errors.py": ["async def", "await"],
     "logs.py": ["async def", "await"],
     # What happens on the event loop, before a thread is taken.
-    "admission.py": [
+    "limits.py": [
         "asynccontextmanager",
         "AsyncIterator",
         "async (def|with)",

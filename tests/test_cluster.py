@@ -14,11 +14,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from uuid import uuid4
 
 import pytest
 
-from .cluster import Cluster, running_cluster
+from .cluster import Cluster, Node, running_cluster
 from .haproxy import haproxy, unpack_haproxy
 from .interpreter import unpack_python
 from .layers import load
@@ -41,6 +42,20 @@ class Event:
     name: str
     at: float
     until: float = 0
+
+
+def switch_over(leader: Node) -> None:
+    """Let another node lead, as soon as one has caught up."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            leader.switch_over()
+        except HTTPError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 class Trial:
@@ -164,7 +179,7 @@ def test_with_synchronous_replication_nothing_acknowledged_is_lost(
         with traffic_on(cluster, rendered, *urls) as trial:
             leader = cluster.leader()
             with trial.event("switchover"):
-                leader.switch_over()
+                switch_over(leader)
             cluster.wait_until_whole()
 
             leader = cluster.leader()
@@ -204,7 +219,7 @@ def test_with_asynchronous_replication_the_service_goes_on_by_itself(
 
         leader = cluster.leader()
         with trial.event("switchover"):
-            leader.switch_over()
+            switch_over(leader)
         cluster.wait_until_whole()
 
         leader = cluster.leader()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from kubernetes_validate.utils import latest_version, validate
@@ -82,7 +83,7 @@ def test_the_probes_and_the_commands_exist(label: str, rendered: Mapping[str, Pa
         command = main
         *names, last = [word for word in container["args"] if not re.match(r"--|\d", word)]
         for name in (*names, last):
-            command = command.commands[name]
+            _, command, _ = command.resolve_command(click.Context(command), [name])
 
 
 @pytest.mark.parametrize("variant", ["async-postgresql", "sync-postgresql"])

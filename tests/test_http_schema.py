@@ -40,7 +40,7 @@ def test_no_request_is_answered_otherwise_than_declared(
                 *(sys.executable, "-m", "schemathesis.cli", "run"),
                 f"http://127.0.0.1:{server.port}/openapi.json",
                 *("--checks", "all", "--exclude-checks", EXCLUDED, "--continue-on-failure"),
-                *("--max-examples", "300" if is_full() else "30", "--generation-database", "none"),
+                *("--max-examples", "300" if is_full() else "15", "--generation-database", "none"),
                 *("--no-color", "--no-shrink"),
                 *("--include-path-regex", "^/(users|livez|readyz)"),
             ],
@@ -50,5 +50,5 @@ def test_no_request_is_answered_otherwise_than_declared(
         )
     assert result.returncode == 0, result.stdout[-5000:]
     [count] = re.findall(r"(\d+) generated", result.stdout)
-    assert int(count) >= (1000 if is_full() else 200)
+    assert int(count) >= (1000 if is_full() else 100)
     assert "Traceback" not in (tmp_path / "log").read_text()

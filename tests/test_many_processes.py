@@ -15,9 +15,12 @@ from sqlalchemy import make_url
 from .conftest import ROOT
 from .pgbouncer import RunPgBouncer
 from .restartable import server_with
+from .run import is_full
 from .services import Service
 
 pytestmark = pytest.mark.slow
+
+BOTH = ["asyncpg", "psycopg"]
 
 PROCESSES = 50
 # One connection for each pool: 2 for each process that writes and reads, as the README counts them.
@@ -61,14 +64,14 @@ def crowd(service: Service, url: str, folder: Path, roads: str, **environment: s
     return json.loads(result.stdout)
 
 
-@pytest.mark.parametrize("service", ["asyncpg", "psycopg"], indirect=True)
+@pytest.mark.parametrize("service", BOTH if is_full() else ["psycopg"], indirect=True)
 def test_nothing_fails_where_the_pools_fit_into_the_server(
     service: Service, user: str, tmp_path: Path
 ) -> None:
     assert crowd(service, user, tmp_path, "write", **SMALLEST) == {}
 
 
-@pytest.mark.parametrize("service", ["asyncpg", "psycopg"], indirect=True)
+@pytest.mark.parametrize("service", BOTH if is_full() else ["asyncpg"], indirect=True)
 def test_nothing_fails_with_the_default_pools_behind_pgbouncer(
     service: Service, superuser: str, run_pgbouncer: RunPgBouncer, tmp_path: Path
 ) -> None:

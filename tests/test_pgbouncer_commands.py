@@ -116,7 +116,7 @@ def ask(url: str, question: str) -> object:
 def test_the_commands_work(project: Project, direct_url: str) -> None:
     assert "created" in project.run(*MAIN, "db", "sync")
     assert "up to date" in project.run(*MAIN, "db", "status")
-    project.run(*MAIN, "db", "downgrade", "base")
+    project.run(*MAIN, "db", "downgrade", "base", "--yes")
     project.run("-m", "alembic", "upgrade", "0001")
     assert "upgraded" in project.run(*MAIN, "db", "sync")
     # The models lack the table of the second migration.
