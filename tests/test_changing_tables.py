@@ -158,7 +158,7 @@ def test_rows_are_filled_in_batches_while_others_write_and_after_a_kill(page: Pa
         connection.execute(
             "INSERT INTO users (name, full_name, created_at)"
             " SELECT i, 'old ' || i, now() FROM generate_series(1, %s) AS i",
-            [rows],
+            [rows + 1],
         )
     page.commands.run("db", "upgrade", "0003")
     page.add(4, "3. Fill the rows from before")
@@ -167,11 +167,14 @@ def test_rows_are_filled_in_batches_while_others_write_and_after_a_kill(page: Pa
         "SELECT max(n) FROM (SELECT count(*) AS n FROM users GROUP BY xmin::text) AS transactions"
     )
     with writing(page, rows) as waits:
-        killed = page.commands.start("db", "upgrade")
-        deadline = time.monotonic() + 60
-        while page.ask(unfilled) > rows - 2 * BATCH:
-            assert time.monotonic() < deadline
-        page.kill(killed)
+        with psycopg.connect(page.url) as holding:
+            # So that the last batch does not end before the migration is killed.
+            holding.execute("SELECT FROM users WHERE name = %s FOR UPDATE", [str(rows + 1)])
+            killed = page.commands.start("db", "upgrade")
+            deadline = time.monotonic() + 60
+            while page.ask(unfilled) > rows - 2 * BATCH:
+                assert time.monotonic() < deadline
+            page.kill(killed)
         left = page.ask(unfilled)
         assert 0 < left < rows
         assert page.ask(VERSION) == "0003"

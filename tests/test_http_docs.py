@@ -86,3 +86,31 @@ def test_with_the_middleware_no_request_is_lost_to_a_concurrent_one(
         names = connection.execute("SELECT name, full_name FROM users ORDER BY id").fetchall()
     assert len(names) == 1 + CLIENTS * ROUNDS
     assert names[0][0].removeprefix("put ") == names[0][1].removeprefix("full ")
+
+
+@pytest.mark.parametrize("io", ["async", "sync"])
+def test_the_route_that_repeats_its_work_does_it(
+    rendered: Mapping[str, Path], tmp_path: Path, serializable: str, io: str
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(rendered[f"{io}-postgresql-fastapi"], project)
+    users = project / "src/my_service/web/users.py"
+    text = users.read_text().replace(
+        "import DatabaseRead", "import DatabaseManagerDependency, DatabaseRead"
+    )
+    users.write_text(
+        f"{text}\n\n{block(project, 'await manager.run' if io == 'async' else 'manager.run')}"
+    )
+    settings = {"DATABASE_URL": serializable, "DATABASE__SQLALCHEMY__POOL_TIMEOUT": "30"}
+
+    async def greet(server: Server) -> list[Answer]:
+        await server.fetch("/users", "POST", '{"name": "ada", "full_name": "Ada"}')
+        requests = (server.fetch("/users/1/greetings", "POST") for _ in range(CLIENTS))
+        return await asyncio.gather(*requests)
+
+    with serving(project, tmp_path, **settings) as server:
+        server.sync(project, **settings)
+        answers = asyncio.run(greet(server))
+        user = server.get("/users/1").body
+    assert {answer.status for answer in answers} == {200}
+    assert user.count("Dear ") == CLIENTS
