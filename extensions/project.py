@@ -11,7 +11,7 @@ from jinja2.ext import Extension
 from jinja2.runtime import Context
 
 # Files of the template's that are asynchronous in both forms.
-ON_THE_EVENT_LOOP = {"errors.py", "health.py", "limits.py", "logs.py", "test_websockets.py"}
+ON_THE_EVENT_LOOP = re.compile(r"/web/(errors|health|limits|logs|test_websockets)\.py$")
 # Code that has not been moved from asyncio to blocking calls, or the other way.
 ASYNC = re.compile(r"\bawait\b|\basync (with|for)\b|\bAsync(DatabaseManager|Engine|Session)\b")
 METHODS = "commit|delete|execute|flush|get|merge|refresh|rollback|scalar|scalars"
@@ -85,10 +85,10 @@ def left_to_do(context: Context, before: dict[str, Any]) -> dict[str, list[str]]
     tasks: dict[str, list[str]] = {}
     for task, pattern in patterns:
         for path in sorted([*project.glob("src/**/*.py"), *project.glob("tests/**/*.py")]):
-            place, code = path.relative_to(project), enumerate(_lines(path), 1)
+            place, code = path.relative_to(project).as_posix(), enumerate(_lines(path), 1)
             lines = ", ".join(str(number) for number, line in code if pattern.search(line))
-            if lines and "db" not in place.parts and place.name not in ON_THE_EVENT_LOOP:
-                tasks.setdefault(task, []).append(f"{place.as_posix()}:{lines}")
+            if lines and "/db/" not in place and not ON_THE_EVENT_LOOP.search(place):
+                tasks.setdefault(task, []).append(f"{place}:{lines}")
     return tasks
 
 

@@ -4,8 +4,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from extensions.project import left_to_do
 
 from .conftest import Tools
 from .owner import DELETED
@@ -106,6 +109,17 @@ def test_code_that_does_not_say_await_yet_is_pointed_at(
         "Code that does not say await yet, for you to change:\n\n"
         "  src/my_service/orders.py:4, 11\n\n"
     ) in told
+
+
+def test_of_modules_with_the_same_name_only_that_of_the_template_is_left_out(
+    tmp_path: Path,
+) -> None:
+    for place in ("src/my_service/logs.py", "src/my_service/web/logs.py"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("await work()\n")
+    after: Any = {"io": "sync", "fastapi": True, "_copier_conf": {"dst_path": tmp_path}}
+    found = left_to_do(after, {"io": "async", "fastapi": True})
+    assert found == {"Code that still says await": ["src/my_service/logs.py:1"]}
 
 
 def test_what_the_owner_has_added_to_the_api_stays_when_fastapi_goes(
