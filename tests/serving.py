@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -95,6 +96,38 @@ class Server:
 
 
 @contextmanager
+def running(
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]
+) -> Iterator[Server]:
+    """Run a command that serves, on a free port. Its log is `folder / "log"`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        server = Server(port, process)
+        try:
+            while process.poll() is None:
+                try:
+                    server.get("/livez")
+                    break
+                except URLError:
+                    time.sleep(0.05)
+            yield server
+        finally:
+            # With the processes that it has started.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
 def serving(
     project: Path, folder: Path, *options: str, added: str = "", **environment: str
 ) -> Iterator[Server]:
@@ -107,25 +140,6 @@ def serving(
     code = OWN if is_async else OWN.replace("await ", "").replace("async def", "def")
     code = code.replace("    return app\n", added or "    return app\n")
     (folder / "own.py").write_text(code)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "serve", "--port", str(port), *options],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": f"{folder}:{source}"} | environment,
-            stdout=log,
-            stderr=log,
-        )
-        server = Server(port, process)
-        try:
-            while process.poll() is None:
-                try:
-                    server.get("/livez")
-                    break
-                except URLError:
-                    time.sleep(0.05)
-            yield server
-        finally:
-            process.kill()
-            process.wait()
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{source}", **environment}
+    with running([sys.executable, "-c", COMMAND, "serve", *options], folder, environment) as server:
+        yield server

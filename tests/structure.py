@@ -170,3 +170,10 @@ def built_metadata(project: Path) -> Metadata:
     """Return what the build backend makes of pyproject.toml and README.md."""
     construct = get_core_metadata_constructors()[DEFAULT_METADATA_VERSION]
     return Metadata.from_email(construct(ProjectMetadata(str(project), PluginManager())))
+
+
+def block(text: str, content: str) -> str:
+    """Return the one block of Python in a text that has this content."""
+    blocks = re.findall(r"^```python\n(.+?)^```$", text, re.M | re.S)
+    [found] = [block for block in blocks if content in block]
+    return str(found)

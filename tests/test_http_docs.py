@@ -1,17 +1,16 @@
 """The examples in a project's page about HTTP do what the text around them says."""
 
 import asyncio
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
 
 from .serving import Answer, Server, serving
+from .structure import block
 
 pytestmark = pytest.mark.slow
 
@@ -24,24 +23,19 @@ ADDED = """
 """
 
 
-def block(project: Path, content: str) -> str:
-    """Return the one block of Python in the page that has this content."""
-    page = (project / "docs/http.md").read_text()
-    blocks = re.findall(r"^```python\n(.+?)^```$", page, re.M | re.S)
-    [found] = [block for block in blocks if content in block]
-    return str(found)
+def example(project: Path, content: str) -> str:
+    return block((project / "docs/http.md").read_text(), content)
 
 
 @pytest.fixture
-def serializable(postgres: str) -> str:
-    """The URL of a new database whose transactions are serializable by default."""
-    name = f"serializable_{uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+def serializable(postgres_url: str) -> str:
+    """The URL of a database whose transactions are serializable by default."""
+    name = urlsplit(postgres_url).path.removeprefix("/")
+    with psycopg.connect(postgres_url) as connection:
         connection.execute(
             f"ALTER DATABASE {name} SET default_transaction_isolation TO serializable".encode()
         )
-    return urlsplit(postgres)._replace(path=f"/{name}").geturl()
+    return postgres_url
 
 
 async def write(server: Server) -> list[Answer]:
@@ -70,7 +64,7 @@ def test_with_the_middleware_no_request_is_lost_to_a_concurrent_one(
 ) -> None:
     project = tmp_path / "project"
     shutil.copytree(rendered[f"{io}-postgresql-fastapi"], project)
-    retry = block(project, "class RetryMiddleware")
+    retry = example(project, "class RetryMiddleware")
     (project / "src/my_service/web/retry.py").write_text(retry)
     added = ADDED if is_retried else ""
     settings = {"DATABASE_URL": serializable, "DATABASE__SQLALCHEMY__POOL_TIMEOUT": "30"}
@@ -99,7 +93,7 @@ def test_the_route_that_repeats_its_work_does_it(
         "import DatabaseRead", "import DatabaseManagerDependency, DatabaseRead"
     )
     users.write_text(
-        f"{text}\n\n{block(project, 'await manager.run' if io == 'async' else 'manager.run')}"
+        f"{text}\n\n{example(project, 'await manager.run' if io == 'async' else 'manager.run')}"
     )
     settings = {"DATABASE_URL": serializable, "DATABASE__SQLALCHEMY__POOL_TIMEOUT": "30"}
 

@@ -2,18 +2,12 @@
 
 import os
 import re
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 import pytest
 
 from .conftest import Tools
+from .serving import COMMAND, running
 
 pytestmark = pytest.mark.slow
 
@@ -36,14 +30,6 @@ def create_own_app():
 
     return app
 """
-# The commands name the project's own factory.
-COMMAND = """
-import sys
-from importlib import import_module
-
-import_module("my_service.cli.serve").APP = "own:create_own_app"
-import_module("my_service.cli").main()
-"""
 FACTORY = ("-m", "uvicorn", "--factory", "own:create_own_app")
 STARTS = {
     "uvicorn": FACTORY,
@@ -51,33 +37,6 @@ STARTS = {
     "serve": ("-c", COMMAND, "serve"),
     "dev": ("-c", COMMAND, "dev"),
 }
-
-
-@contextmanager
-def serving(python: Path, folder: Path, *arguments: str, **environment: str) -> Iterator[str]:
-    """Run a server, and yield its address. What it logs is in the file `log` afterwards."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [python, *arguments, "--port", str(port)],
-            cwd=folder,
-            env=os.environ | environment,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            while process.poll() is None:
-                try:
-                    urlopen(f"{address}/livez").close()  # noqa: S310
-                    break
-                except URLError:
-                    time.sleep(0.05)
-            yield address
-        finally:
-            process.terminate()
-            process.wait()
 
 
 @pytest.mark.parametrize(
@@ -99,16 +58,15 @@ def test_lines_of_the_owner_are_logged_once_from_the_chosen_level_on(
     code = "import sys; print(sys.executable)"
     python = Path(tools.run(rendered[variant], "python", "-c", code).strip())
     (tmp_path / "own.py").write_text(OWN)
-    environment = {
+    environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
         "DATABASE__SQLALCHEMY__ECHO": "true",
         "LOG_LEVEL": level,
         "PYTHONPATH": str(tmp_path),
     }
-    with serving(python, tmp_path, *STARTS[start], **environment) as address:
-        urlopen(f"{address}/log").close()  # noqa: S310
-        with suppress(HTTPError):
-            urlopen(f"{address}/readyz").close()  # noqa: S310
+    with running([python, *STARTS[start]], tmp_path, environment) as server:
+        assert server.get("/log").status == 200
+        server.get("/readyz")
     lines = (tmp_path / "log").read_text().splitlines()
     logged = tuple(
         sum(bool(re.fullmatch(rf"{level}: \[\w{{32}}\] {text}", line)) for line in lines)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from .conftest import Render, Tools
+from .structure import block
 from .variants import VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -22,13 +23,6 @@ def readme(project: Path) -> str:
 @pytest.fixture
 def project(render: Render, variant: str) -> Path:
     return render(**VARIANTS[variant])
-
-
-def block(readme: str, content: str) -> str:
-    """Return the one block of Python in the README that has this content."""
-    blocks = re.findall(r"^```python\n(.+?)^```$", readme, re.M | re.S)
-    [found] = [block for block in blocks if content in block]
-    return str(found)
 
 
 def passes(project: Path, tools: Tools, test: str) -> None:

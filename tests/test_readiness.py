@@ -1,8 +1,5 @@
 """Which server decides whether a service with a replica is ready."""
 
-from uuid import uuid4
-
-import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -12,14 +9,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def database(postgres: str, service: Service) -> str:
-    """The URL of a new database with the tables of the service."""
-    name = f"readiness_{uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    url = make_url(postgres).set(database=name).render_as_string(hide_password=False)
-    service.use(url, lambda manager: settle(manager.create()))
-    return url
+def database(postgres_url: str, service: Service) -> str:
+    """The URL of a database with the tables of the service."""
+    service.use(postgres_url, lambda manager: settle(manager.create()))
+    return postgres_url
 
 
 @pytest.fixture

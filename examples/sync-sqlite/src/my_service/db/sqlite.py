@@ -13,7 +13,6 @@ from sqlalchemy import URL, Connection, Dialect, Engine, PoolProxiedConnection, 
 from .errors import Failure, SchemaError
 from .writer import WriterPool
 
-Work = Callable[[], None]
 log = logging.getLogger(__name__)
 
 DIALECT = "sqlite"
@@ -120,7 +119,7 @@ class ClosingConnection(sqlite3.Connection):
         super().close()
 
 
-def run_alone(connection: Connection, work: Work, options: Mapping[str, Any]) -> None:
+def run_alone(connection: Connection, work: Callable[[], None], options: Mapping[str, Any]) -> None:
     """Call `work`, which changes the schema on the connection, in a transaction of its own.
 
     It holds the write lock, so no other process changes anything meanwhile. Foreign keys are off,
