@@ -29,7 +29,6 @@ TOGETHER = {
     # ... measure time, or keep all cores busy,
     **dict.fromkeys(
         (
-            "cluster",
             "connections",
             "failures",
             "http_overload",
@@ -43,6 +42,8 @@ TOGETHER = {
         ),
         "timing",
     ),
+    # ... start a cluster of servers,
+    "cluster": "cluster",
     # ... use the same clone.
     "readme": "readme",
 }

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from .layers import DRIVERS, POSTGRESQL, load
 
 R = TypeVar("R")
 Request = Callable[..., int]
+# FastAPI builds its routes in `warnings.catch_warnings`, which only one thread may use at a time.
+BUILDING = threading.Lock()
 
 
 def settle(value: Any) -> Any:
@@ -98,7 +101,10 @@ class Service:
         """Call `work` with a function that sends a request and returns the status of its answer."""
 
         def serve() -> R:
-            app = self.module("web.app").create_app(self.settings(url, **sqlalchemy))
+            with BUILDING:
+                app = self.module("web.app").create_app(self.settings(url, **sqlalchemy))
+                # The schema needs all routes, which are built at the first request otherwise.
+                app.openapi()
             lifespan = app.router.lifespan_context(app)
             state = settle(lifespan.__aenter__())
 
