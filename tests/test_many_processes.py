@@ -1,5 +1,6 @@
 """Many processes of a service, started at once on a server that takes 100 connections."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from .pgbouncer import RunPgBouncer
 from .restartable import server_with
 from .run import is_full
 from .services import Service
+from .serving import serving
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +79,34 @@ def test_nothing_fails_with_the_default_pools_behind_pgbouncer(
 ) -> None:
     with run_pgbouncer(superuser, 50) as url:
         assert crowd(service, url, tmp_path, "write,read") == {}
+
+
+@pytest.mark.parametrize("io", ["async", "sync"])
+def test_two_workers_share_the_connections_of_the_settings(
+    io: str, rendered: Mapping[str, Path], superuser: str, tmp_path: Path
+) -> None:
+    """Each of them takes half, so both together never have more."""
+    sizes = {"DATABASE__SQLALCHEMY__POOL_SIZE": "6", "DATABASE__SQLALCHEMY__MAX_OVERFLOW": "2"}
+    counts: list[int] = []
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(0.3)'"
+
+    async def client() -> set[int]:
+        # One after the other, because a worker takes all connections that are opened at once.
+        return {(await server.fetch("/write/0.3")).status for _ in range(8)}
+
+    async def flood() -> None:
+        clients = [asyncio.create_task(client()) for _ in range(20)]
+        while not all(running.done() for running in clients):
+            counts.extend(connection.execute(sleeping).fetchone() or ())
+            await asyncio.sleep(0.02)
+        assert [running.result() for running in clients] == [{200}] * 20
+
+    project = rendered[f"{io}-postgresql-fastapi"]
+    settings = {"DATABASE_URL": superuser, "DATABASE__SQLALCHEMY__POOL_TIMEOUT": "30", **sizes}
+    with (
+        psycopg.connect(superuser, autocommit=True) as connection,
+        serving(project, tmp_path, "--workers", "2", **settings) as server,
+    ):
+        asyncio.run(flood())
+    # More than one worker has, and no more than the settings allow.
+    assert 4 < max(counts) <= 8

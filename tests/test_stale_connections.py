@@ -1,5 +1,6 @@
 """Connections whose server was restarted, or writes no more."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from .pgbouncer import RunPgBouncer
 from .restartable import Restartable, server_with
 from .services import Request, Service, in_tasks, opened, settle
+from .wire import counting_proxy
 
 pytestmark = pytest.mark.slow
 
@@ -138,6 +140,46 @@ def test_a_server_that_writes_no_more_is_left_for_one_that_does(
             assert all(post(request) and get(request) for _ in range(REQUESTS))
 
     service.serve(f"{url}?target_session_attrs=read-write", work)
+
+
+# libpq resolves the names for psycopg2.
+@pytest.mark.parametrize("service", ["asyncpg", "psycopg-async", "psycopg"], indirect=True)
+def test_a_host_name_that_leads_elsewhere_is_followed_after_its_server_is_gone(
+    service: Service,
+    restartable: Restartable,
+    pair: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolve, addresses = socket.getaddrinfo, {"moving.test": "127.0.0.1"}
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *args, **options: resolve(addresses.get(host, host), *args, **options),
+    )
+    first = make_url(pair[0])
+    url = first.set(host="moving.test").render_as_string(hide_password=False)
+    statement = "SELECT count(*) FROM users"
+
+    def work(request: Request) -> None:
+        assert all(in_tasks(AT_ONCE, partial(post, request)))
+        assert all(in_tasks(AT_ONCE, partial(get, request)))
+        addresses["moving.test"] = "127.0.0.2"
+        restartable.stop()
+        # One may fail for each connection.
+        for _ in range(AT_ONCE):
+            post(request)
+            get(request)
+        assert all(post(request) and get(request) for _ in range(REQUESTS))
+
+    with psycopg.connect(pair[1], autocommit=True) as second:
+        before = second.execute(statement).fetchone() or (0,)
+        try:
+            with counting_proxy(pair[1], host="127.0.0.2", port=first.port or 0):
+                service.serve(url, work)
+        finally:
+            restartable.start()
+        after = second.execute(statement).fetchone() or (0,)
+    assert after[0] - before[0] >= REQUESTS
 
 
 def test_while_no_server_writes_requests_are_answered_with_503(

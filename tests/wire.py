@@ -36,8 +36,14 @@ class Wire:
 
 
 @contextmanager
-def counting_proxy(server_url: str, delay: float = 0) -> Iterator[Wire]:
-    """Pass on everything to the server of a URL, in clear text; what is sent arrives `delay` seconds later."""
+def counting_proxy(
+    server_url: str, *, delay: float = 0, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[Wire]:
+    """Forward connections to the server of a URL, in clear text.
+
+    What a client sends arrives `delay` seconds later. `host` and `port` are where the proxy listens, by
+    default on a free port.
+    """
     url = make_url(server_url)
     wire = Wire("")
     listening = threading.Event()
@@ -45,9 +51,9 @@ def counting_proxy(server_url: str, delay: float = 0) -> Iterator[Wire]:
     ended = asyncio.Event()
 
     async def main() -> None:
-        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-        port = listener.sockets[0].getsockname()[1]
-        wire.url = url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        listener = await asyncio.start_server(serve, host, port)
+        chosen = listener.sockets[0].getsockname()[1]
+        wire.url = url.set(host=host, port=chosen).render_as_string(hide_password=False)
         listening.set()
         await ended.wait()
         listener.close()
