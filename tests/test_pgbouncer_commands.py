@@ -193,7 +193,7 @@ def test_the_projects_own_tests_of_the_layer_pass(
         ),
         # What is copied may not be in use, and the proxy keeps its connections.
         (
-            r"( +.*connection\.execute\(text\()(f'CREATE DATABASE.*)\n",
+            r"( +.*connection\.execute\(text\()(copy\)\))\n",
             r"""\1f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 f" WHERE datname = '{origin}'"))\n\1\2\n""",
         ),

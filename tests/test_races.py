@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.projects import NAMES, Projects, rendered_projects
-from benchmarks.races import KEYS, SUBJECTS
+from benchmarks.races import INCREMENTS, KEYS, SUBJECTS
 
 from .run import is_full
 from .variants import VARIANTS
@@ -13,7 +13,6 @@ from .variants import VARIANTS
 pytestmark = pytest.mark.slow
 
 CALLERS = 32
-INCREMENTS = 1600
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +25,10 @@ def projects() -> Iterator[Projects]:
 def test_of_32_callers_for_each_key_one_creates_the_row_and_no_update_is_lost(
     name: str, projects: Projects
 ) -> None:
-    keys = KEYS[VARIANTS[name]["database"]] // (1 if is_full() else 4)
-    results = projects.run("races", name, SUBJECTS["ours"], who="ours", keys=keys)
+    part = 1 if is_full() else 5
+    keys, increments = KEYS[VARIANTS[name]["database"]] // part, INCREMENTS // part
+    sizes = {"keys": keys, "increments": increments}
+    results = projects.run("races", name, SUBJECTS["ours"], who="ours", **sizes)
     for what in ("get_or_create", "update_or_create"):
         result = results[what]
         assert result["errors"] == {}
@@ -35,4 +36,4 @@ def test_of_32_callers_for_each_key_one_creates_the_row_and_no_update_is_lost(
         assert result["rows"] == result["created"] == keys
     result = results["update_or_create, visits += 1"]
     assert result["errors"] == {}
-    assert result["visits"] == INCREMENTS
+    assert result["visits"] == CALLERS * increments

@@ -127,7 +127,9 @@ def _get(url: str) -> bytes:
 @pytest.mark.slow
 def test_the_second_command_runs_the_tests(machine: Machine) -> None:
     # All modules are imported, and some quick tests run: this very test is one of the others.
-    output = machine.run(command("test"), PYTEST_ADDOPTS="-m 'not slow' -k test_questions")
+    # One process is enough for them.
+    options = "-m 'not slow' -k test_questions --numprocesses=1"
+    output = machine.run(command("test"), PYTEST_ADDOPTS=options)
     assert re.search(r"\d{2,} passed", output)
 
 

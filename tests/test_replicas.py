@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 PROCESSES = 8
 # In the full profile, five.
-ROUNDS = 2
+ROUNDS = 1
 HEADER = """
 import os
 import time
