@@ -27,8 +27,9 @@ def test_of_32_callers_for_each_key_one_creates_the_row_and_no_update_is_lost(
 ) -> None:
     part = 1 if is_full() else 5
     keys, increments = KEYS[VARIANTS[name]["database"]] // part, INCREMENTS // part
-    sizes = {"keys": keys, "increments": increments}
-    results = projects.run("races", name, SUBJECTS["ours"], who="ours", **sizes)
+    results = projects.run(
+        "races", name, SUBJECTS["ours"], who="ours", keys=keys, increments=increments
+    )
     for what in ("get_or_create", "update_or_create"):
         result = results[what]
         assert result["errors"] == {}
