@@ -210,8 +210,8 @@ def edited(untouched: Mapping[str, Path], shared: Shared) -> Mapping[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    return Tools(tmp_path_factory.mktemp("tools"))
+def tools(tmp_path_factory: pytest.TempPathFactory, shared: Shared) -> Tools:
+    return Tools(tmp_path_factory.mktemp("tools"), shared)
 
 
 @pytest.fixture(scope="session")

@@ -5,19 +5,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from .shared import Shared
+
 
 class Tools:
     """Runs commands in rendered projects, all in one environment that is made to fit exactly."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: Shared) -> None:
         self.environment_folder = folder / "environment"
         self.environment = {
             **os.environ,
             "UV_PROJECT_ENVIRONMENT": str(self.environment_folder),
             "VIRTUAL_ENV": str(self.environment_folder),
             "PATH": f"{self.environment_folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "MYPY_CACHE_DIR": str(folder / "mypy"),
         }
+        self.shared = shared
         self.folder = folder
         # For each pyproject.toml, a copy of the first project that has it.
         self.copies: dict[bytes, Path] = {}
@@ -43,9 +45,23 @@ class Tools:
         [paths] = self.environment_folder.glob("lib/python*/site-packages/_editable_*.pth")
         paths.write_text(str(project / "src"))
 
+    def _mypy_cache(self, project: Path) -> Path:
+        """Return a cache that has the libraries, which take most of mypy's time."""
+
+        def check(folder: Path) -> None:
+            program = self.environment_folder / "bin/mypy"
+            subprocess.run([program, "--cache-dir", folder], cwd=project, capture_output=True)
+
+        cache = self.folder / "mypy"
+        if not cache.exists():
+            shutil.copytree(self.shared.make("mypy", check), cache)
+        return cache
+
     def run(self, project: Path, *command: str, fails: bool = False, **environment: str) -> str:
         """Run a command in a project's environment, and return what it prints."""
         self.install(project)
+        if command[0] == "mypy":
+            environment["MYPY_CACHE_DIR"] = str(self._mypy_cache(project))
         program = shutil.which(command[0], path=self.environment["PATH"])
         assert program, f"there is no {command[0]}"
         result = subprocess.run(
