@@ -70,6 +70,7 @@ def test_plain_alembic_migrates_checks_and_undoes(
     )
 
 
+@half
 def test_its_command_works_as_the_readme_says(
     project: Path, tools: Tools, database_url: str
 ) -> None:
@@ -82,7 +83,7 @@ def test_its_command_works_as_the_readme_says(
     assert "Ada Lovelace" in run("my-service", "users", "list")
 
 
-@half
+@pytest.mark.parametrize("variant", ["async-sqlite-fastapi", "sync-postgresql"])
 def test_a_new_migration_is_tidy_and_sorts_by_time(
     project: Path, tools: Tools, database_url: str, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from .services import Request, Service, in_tasks, settle
 
 CLIENTS = 16
 # In seconds, between two writes of a client.
-PAUSE = 0.5
+PAUSE = 1.0
 
 
 @dataclass
