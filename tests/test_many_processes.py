@@ -73,7 +73,8 @@ def test_nothing_fails_where_the_pools_fit_into_the_server(
     assert crowd(service, user, tmp_path, "write", **SMALLEST) == {}
 
 
-@pytest.mark.parametrize("service", BOTH if is_full() else ["asyncpg"], indirect=True)
+@pytest.mark.full
+@pytest.mark.parametrize("service", BOTH, indirect=True)
 def test_nothing_fails_with_the_default_pools_behind_pgbouncer(
     service: Service, superuser: str, run_pgbouncer: RunPgBouncer, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError
 
 from .conftest import ROOT
+from .layers import POSTGRESQL
 from .pgbouncer import PARAMETER, RunPgBouncer
 from .run import is_full
 from .services import Service, opened, settle
@@ -24,6 +25,9 @@ RUNS = 100
 
 
 @pytest.mark.parametrize("servers", [1, 2] if is_full() else [2])
+@pytest.mark.parametrize(
+    "service", POSTGRESQL if is_full() else ["asyncpg", "psycopg"], indirect=True
+)
 def test_no_process_sees_the_result_of_anothers_statement(
     service: Service,
     run_pgbouncer: RunPgBouncer,

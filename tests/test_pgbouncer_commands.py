@@ -63,7 +63,7 @@ PROJECTS = {
 }
 
 
-@pytest.fixture(params=PROJECTS)
+@pytest.fixture(params=PROJECTS if is_full() else ["asyncpg", "psycopg"])
 def driver(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
