@@ -140,6 +140,40 @@ def test_continuous_integration_runs_the_test_command() -> None:
     assert command("test").endswith(" -m uv run pytest")
 
 
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(
+        page
+        for folder in ("benchmarks", "decisions", "docs")
+        for page in ROOT.glob(f"{folder}/*.md")
+    ),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_and_to_files_exist(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"""\]\(([^)\s]+)\)|src="([^"]+)\"""", text):
+        path, _, anchor = "".join(link).partition("#")
+        if path.startswith("https:"):
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), re.M)
+            assert anchor in {
+                re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings
+            }
+
+
+def test_code_in_the_readme_is_that_of_the_example() -> None:
+    package = ROOT / "examples/async-postgresql-fastapi/src/my_service"
+    blocks = re.findall(r"^```python\n(.+?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert len(blocks) == 2
+    for block, module in zip(blocks, ("web/users.py", "cli/users.py"), strict=True):
+        assert block in (package / module).read_text()
+
+
 def test_facts_that_are_told_twice_agree() -> None:
     lowest = yaml.safe_load((ROOT / "copier.yml").read_text())["_min_copier_version"]
     assert f'"copier>={lowest.removesuffix(".0")}"' in (ROOT / "pyproject.toml").read_text()
