@@ -22,7 +22,7 @@ SECRET = "s3cret"  # noqa: S105
 
 def refusal(driver: Driver, url: str | URL) -> tuple[str, str]:
     """Return the name of a failure to connect, and all that can be seen of it."""
-    with pytest.raises(driver.errors.ConnectionFailed, match=r"^cannot connect: ") as raised:
+    with pytest.raises(driver.errors.ConnectionFailed, match=r"^could not connect; ") as raised:
         driver.connect(url, lambda connection: None)
     error = raised.value
     shown = "".join([str(error), repr(error), *traceback.format_exception(error)])
@@ -83,17 +83,17 @@ def unprivileged() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("name", "failure", "cure"),
     [
-        ("missing/file.db", "UNREACHABLE", "there is no folder .*/missing; create it"),
-        ("text.db", "UNKNOWN_DATABASE", "the file is no SQLite database: move it"),
-        ("closed.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
-        ("closed/file.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        ("missing/file.db", "UNREACHABLE", "the folder .*/missing does not exist; create it"),
+        ("text.db", "UNKNOWN_DATABASE", "the file is not a SQLite database; check DATABASE_URL"),
+        ("closed.db", "UNREACHABLE", "the file cannot be opened; check its permissions"),
+        ("closed/file.db", "UNREACHABLE", "the file cannot be opened; check its permissions"),
         (
             "closed/deeper/file.db",
             "UNREACHABLE",
-            "the file cannot be used: correct its permissions",
+            "the file cannot be opened; check its permissions",
         ),
-        ("readonly.db", "READ_ONLY", "the file cannot be used: correct its permissions"),
-        ("folder.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        ("readonly.db", "READ_ONLY", "the file cannot be opened; check its permissions"),
+        ("folder.db", "UNREACHABLE", "the file cannot be opened; check its permissions"),
     ],
 )
 def test_a_file_that_cannot_be_opened_fails_with_the_same_name_and_cure_on_every_driver(
