@@ -35,9 +35,6 @@ class ConnectionFailed(exc.SQLAlchemyError):
 class ReadOnlyError(exc.InvalidRequestError):
     """A write in a read session."""
 
-    def __init__(self) -> None:
-        super().__init__("this session only reads; use `manager.Session` to write")
-
 
 class SchemaError(exc.SQLAlchemyError):
     """The schema cannot be changed in its present state, which the message explains."""
@@ -50,4 +47,4 @@ class ConfigurationError(ValueError):
 def check_writable(bind: Any) -> None:
     """Raise ReadOnlyError if the engine or connection is for reading only."""
     if bind.get_execution_options().get("read_only"):
-        raise ReadOnlyError
+        raise ReadOnlyError("this session only reads; use `manager.Session` to write")
