@@ -163,7 +163,7 @@ ALLOWED = {
     # FastAPI calls these on the event loop only.
     "test_websockets.py": ["async def", "await"],
     # URLs that name the driver of the other style.
-    "urls.py": [r"# Drivers that need asyncio.*?\n", r"TRANSLATED = \{.*?\}"],
+    "urls.py": [r"# Drivers that need asyncio.*?\n", r"INCOMPATIBLE_DRIVERS = \{.*?\}"],
     "test_urls.py": [r"\+(asyncpg|aiosqlite|aiomysql)"],
     # How to get there.
     "README.md": ["--data io=async"],

@@ -152,7 +152,7 @@ def writing(page: Page, rows: int) -> Iterator[list[float]]:
 def test_rows_are_filled_in_batches_while_others_write_and_after_a_kill(page: Page) -> None:
     rows = 1_000_000 if is_full() else 50_000
     page.add(2, "1. Add the column")
-    page.add(3, "2. Copy what is written")
+    page.add(3, "2. Copy new values")
     page.commands.run("db", "upgrade", "0002")
     with psycopg.connect(page.url, autocommit=True) as connection:
         connection.execute(
@@ -161,7 +161,7 @@ def test_rows_are_filled_in_batches_while_others_write_and_after_a_kill(page: Pa
             [rows + 1],
         )
     page.commands.run("db", "upgrade", "0003")
-    page.add(4, "3. Fill the rows from before")
+    page.add(4, "3. Fill the existing rows")
     unfilled = "SELECT count(*) FROM users WHERE display_name IS DISTINCT FROM full_name"
     locked = (
         "SELECT max(n) FROM (SELECT count(*) AS n FROM users GROUP BY xmin::text) AS transactions"

@@ -49,7 +49,7 @@ def test_too_many_connections_have_a_hint_of_their_own(
     db = service.module("db")
 
     def work(manager: Any) -> None:
-        hint = r"no free connection: keep processes .*pool_size .* max_connections"
+        hint = r"no free connection; keep processes .*pool_size .* max_connections"
         factory = {"engine": manager.Session, "read_engine": manager.ReadSession}[engine]
         with opened(factory()) as session, pytest.raises(db.ConnectionFailed, match=hint) as raised:
             settle(session.connection())

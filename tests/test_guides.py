@@ -1,4 +1,4 @@
-"""What the README tells owners about updates is what Copier does, and says."""
+"""`docs/updating.md` describes what Copier does and prints."""
 
 import os
 import re
@@ -12,19 +12,18 @@ from .releases import NEXT, Template, bash, commit_all, git, releases
 
 pytestmark = pytest.mark.slow
 
-README = (ROOT / "README.md").read_text()
-UPDATING = README.split("## Updating\n")[1].split("\n## ")[0]
+UPDATING = (ROOT / "docs/updating.md").read_text()
 [UPDATE, CHANGE] = re.findall(r"^```sh\n(uvx .*)\n```$", UPDATING, re.M)
 OLDEST = next(iter(releases()))
 
 
 def run(project: Path, command: str, **environment: str) -> tuple[int, str]:
-    """Run a line of the README in a project; return its exit code, and what it prints."""
+    """Run a line of the page in a project; return its exit code and its output."""
     return bash(project, command, os.environ | environment)
 
 
 def is_quoted(output: str) -> bool:
-    """Tell whether the README has a row for a message that Copier prints."""
+    """Return whether the page has a row for a message that Copier prints."""
     rows = re.findall(r"^\| `(.+?)` \|", UPDATING, re.M)
     pattern = "|".join(re.escape(row).replace("…", ".*") for row in rows)
     assert len(rows) >= 5

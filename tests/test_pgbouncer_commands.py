@@ -151,7 +151,7 @@ def test_a_killed_migration_leaves_no_lock_and_another_process_goes_on(
         time.sleep(0.01)
     waiting = project.start(*MAIN, "db", "sync")
     assert waiting.stdout
-    while "Waiting for process" not in waiting.stdout.readline():
+    while "Waiting for the migration lock held by process" not in waiting.stdout.readline():
         assert waiting.poll() is None
     killed.kill()
     killed.communicate()

@@ -122,7 +122,7 @@ def test_a_table_without_its_migration_fails_the_projects_tests(
         output = tools.run(project, "pytest", "tests/test_migrations.py", fails=True)
     finally:
         models.write_text(before)
-    assert "test_the_migrations_make_what_the_models_say" in output
+    assert "test_the_migrations_make_the_schema_of_the_models" in output
 
 
 def test_the_server_of_the_tests_ends_with_them_even_if_they_are_killed(

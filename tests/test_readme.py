@@ -10,6 +10,7 @@ import time
 import urllib.request
 import venv
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import yaml
@@ -140,6 +141,41 @@ def test_continuous_integration_runs_the_test_command() -> None:
     ending = script.rstrip().splitlines()[-1]
     assert ending == 'exec bash -euo pipefail -c "$test_command"'
     assert command("test").endswith(" -m uv run pytest")
+
+
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(
+        page
+        for folder in ("benchmarks", "decisions", "docs")
+        for page in ROOT.glob(f"{folder}/*.md")
+    ),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_and_to_files_exist(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"""\]\(([^)\s]+)\)|src="([^"]+)\"""", text):
+        path, _, anchor = "".join(link).partition("#")
+        if path.startswith("https:"):
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), re.M)
+            assert anchor in {
+                re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings
+            }
+
+
+def test_code_in_the_readme_is_that_of_the_example() -> None:
+    package = ROOT / "examples/async-postgresql-fastapi/src/my_service"
+    blocks = re.findall(r"^```python\n(.+?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert len(blocks) == 2
+    for block, module in zip(blocks, ("web/users.py", "cli/users.py"), strict=True):
+        text = (package / module).read_text()
+        assert block in text or indent(block, "    ") in text
 
 
 def test_facts_that_are_told_twice_agree() -> None:

@@ -22,7 +22,7 @@ SECRET = "s3cret"  # noqa: S105
 
 def refusal(driver: Driver, url: str | URL) -> tuple[str, str]:
     """Return the name of a failure to connect, and all that can be seen of it."""
-    with pytest.raises(driver.errors.ConnectionFailed, match=r"^cannot connect: ") as raised:
+    with pytest.raises(driver.errors.ConnectionFailed, match=r"^could not connect; ") as raised:
         driver.connect(url, lambda connection: None)
     error = raised.value
     shown = "".join([str(error), repr(error), *traceback.format_exception(error)])
@@ -32,27 +32,27 @@ def refusal(driver: Driver, url: str | URL) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("change", "failure", "cure"),
+    ("change", "failure", "hint"),
     [
-        ({"host": "127.0.0.1", "port": 1}, "UNREACHABLE", "start it, or correct the URL"),
+        ({"host": "127.0.0.1", "port": 1}, "UNREACHABLE", "check that the server is running"),
         # The port is in what drivers say, and looks like a code of PostgreSQL's.
-        ({"host": "127.0.0.1", "port": 23505}, "UNREACHABLE", "start it, or correct the URL"),
-        ({"host": "127.0.0.1", "port": 28000}, "UNREACHABLE", "start it, or correct the URL"),
-        ({"host": "nosuch.invalid"}, "UNREACHABLE", "start it, or correct the URL"),
+        ({"host": "127.0.0.1", "port": 23505}, "UNREACHABLE", "check that the server is running"),
+        ({"host": "127.0.0.1", "port": 28000}, "UNREACHABLE", "check that the server is running"),
+        ({"host": "nosuch.invalid"}, "UNREACHABLE", "check that the server is running"),
         ({"password": f"{SECRET}, but wrong"}, "WRONG_CREDENTIALS", "the user or the password"),
         ({"username": "nosuch"}, "WRONG_CREDENTIALS", "the user or the password"),
-        ({"database": "nosuch"}, "UNKNOWN_DATABASE", "create it, or correct DATABASE_URL"),
+        ({"database": "nosuch"}, "UNKNOWN_DATABASE", "create it or correct DATABASE_URL"),
     ],
 )
-def test_a_bad_url_fails_with_the_same_name_and_cure_on_every_driver(
-    postgresql: Driver, server: Server, change: dict[str, Any], failure: str, cure: str
+def test_a_bad_url_fails_with_the_same_name_and_hint_on_every_driver(
+    postgresql: Driver, server: Server, change: dict[str, Any], failure: str, hint: str
 ) -> None:
     url = server.url.set(**{"password": SECRET, **change})
     if "database" in change:
         url = url.set(password=server.url.password)
     name, shown = refusal(postgresql, url)
     assert name == failure
-    assert cure in shown
+    assert hint in shown
     assert SECRET not in shown
     assert str(url.password) not in shown
 
@@ -81,23 +81,23 @@ def unprivileged() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "failure", "cure"),
+    ("name", "failure", "hint"),
     [
-        ("missing/file.db", "UNREACHABLE", "there is no folder .*/missing; create it"),
-        ("text.db", "UNKNOWN_DATABASE", "the file is no SQLite database: move it"),
-        ("closed.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
-        ("closed/file.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        ("missing/file.db", "UNREACHABLE", "the folder .*/missing does not exist; create it"),
+        ("text.db", "UNKNOWN_DATABASE", "the file is not a SQLite database; check DATABASE_URL"),
+        ("closed.db", "UNREACHABLE", "the file cannot be opened; check its permissions"),
+        ("closed/file.db", "UNREACHABLE", "the file cannot be opened; check its permissions"),
         (
             "closed/deeper/file.db",
             "UNREACHABLE",
-            "the file cannot be used: correct its permissions",
+            "the file cannot be opened; check its permissions",
         ),
-        ("readonly.db", "READ_ONLY", "the file cannot be used: correct its permissions"),
-        ("folder.db", "UNREACHABLE", "the file cannot be used: correct its permissions"),
+        ("readonly.db", "READ_ONLY", "the file cannot be opened; check its permissions"),
+        ("folder.db", "UNREACHABLE", "the file cannot be opened; check its permissions"),
     ],
 )
-def test_a_file_that_cannot_be_opened_fails_with_the_same_name_and_cure_on_every_driver(
-    sqlite: Driver, name: str, failure: str, cure: str
+def test_a_file_that_cannot_be_opened_fails_with_the_same_name_and_hint_on_every_driver(
+    sqlite: Driver, name: str, failure: str, hint: str
 ) -> None:
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
@@ -119,4 +119,4 @@ def test_a_file_that_cannot_be_opened_fails_with_the_same_name_and_cure_on_every
         finally:
             (folder / "closed").chmod(0o700)
     assert found == failure
-    assert re.search(cure, shown)
+    assert re.search(hint, shown)

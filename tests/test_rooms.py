@@ -8,15 +8,18 @@ import pytest
 
 from .variants import VARIANTS
 
-# What only one database has. `urls.py` knows the drivers of all, and how PostgreSQL writes URLs.
+# What only one database has. `urls.py` has the drivers of all, and the syntax of PostgreSQL's URLs.
 SPECIAL = {
     "sqlite": re.compile(r"PRAGMA|query_only|BEGIN IMMEDIATE|SQLITE_|sqlite3|aiosqlite|\bWAL\b"),
     "postgresql": re.compile(
         r"advisory|SQLSTATE|sqlstate|libpq|asyncpg|psycopg|pg_[a-z]+|pgbouncer|statement_timeout"
     ),
 }
-# All that is special about a database; the pool of the writer and libpq's URLs have modules.
-ROOMS = {"sqlite": {"sqlite.py", "writer.py"}, "postgresql": {"postgresql.py", "libpq.py"}}
+# All that is special about a database; the pool of the writer and asyncpg's URLs have modules.
+ROOMS = {
+    "sqlite": {"sqlite.py", "writer.py"},
+    "postgresql": {"postgresql.py", "asyncpg_params.py"},
+}
 
 
 def modules(folder: Path) -> Iterator[tuple[str, str]]:

@@ -23,9 +23,9 @@ TESTED = "async-sqlite-fastapi"
 CONFLICTS = {"src/my_service/cli/__init__.py"}
 # What a major version has dropped; the changelog says where it went.
 DROPPED = {
-    "all": {"src/my_service/db/lock.py"},
+    "all": {"src/my_service/db/libpq.py", "src/my_service/db/lock.py"},
     "postgresql": {"src/my_service/db/sqlite.py"},
-    "sqlite": {"src/my_service/db/libpq.py"},
+    "sqlite": set(),
 }
 MARKERS = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.M)
 

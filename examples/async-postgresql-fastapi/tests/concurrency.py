@@ -1,4 +1,4 @@
-"""Runs many calls at the same time, as tasks."""
+"""Run many calls at the same time, as tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def together(
+async def run_concurrently(
     work: Callable[[T], Awaitable[R]],
     items: Iterable[T],
     workers: int = 32,

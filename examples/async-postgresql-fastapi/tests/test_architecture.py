@@ -20,7 +20,7 @@ print(*Base.metadata.tables)
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
-    """What the code prints in a process of its own, for a copy of the package with more models."""
+    """The output of the code in a new process, for a copy of the package with more models."""
     folder = tmp_path_factory.mktemp("copy")
     copy = folder / PACKAGE
     shutil.copytree(Path(str(database.__file__)).parent, copy)
@@ -40,7 +40,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     return [line.split() for line in output.splitlines()]
 
 
-def test_the_database_layer_knows_nothing_of_the_rest(printed: list[list[str]]) -> None:
+def test_the_database_layer_imports_nothing_else_of_the_package(printed: list[list[str]]) -> None:
     imported = set(printed[0])
     assert f"{PACKAGE}.db" in imported
     assert not {f"{PACKAGE}.{room}" for room in ROOMS} & imported

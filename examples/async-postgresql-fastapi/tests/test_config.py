@@ -12,14 +12,14 @@ URL = "postgresql://host/name"
 REPLICA = "postgresql://other/replica"
 
 
-def test_database_url_is_the_short_way_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_url_is_short_for_the_nested_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
     monkeypatch.setenv("DATABASE__SQLALCHEMY__POOL_SIZE", "7")
     sqlalchemy = Settings().database.sqlalchemy
     assert (sqlalchemy.url, sqlalchemy.pool_size) == (URL, 7)
 
 
-def test_what_is_given_in_code_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_in_code_beat_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
     settings = Settings.model_validate({"database": {"sqlalchemy": {"url": "sqlite://"}}})
     assert settings.database.sqlalchemy.url == "sqlite://"
@@ -36,7 +36,7 @@ def test_read_sessions_go_to_the_database_unless_there_is_a_url_for_them(
 
 
 @pytest.mark.parametrize("name", ["URL", "READ_URL"])
-def test_the_long_way_beats_the_short_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_nested_setting_beats_the_short_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(f"DATABASE_{name}", URL)
     monkeypatch.setenv(f"DATABASE__SQLALCHEMY__{name}", REPLICA)
     assert getattr(Settings().database.sqlalchemy, name.lower()) == REPLICA
@@ -103,7 +103,7 @@ def test_a_manager_is_built_from_settings_a_part_of_them_or_a_mapping() -> None:
         assert manager.metadata is Base.metadata
 
 
-def test_a_mapping_is_left_as_it_is_and_may_hold_any_engine_argument() -> None:
+def test_a_mapping_is_not_changed_and_may_have_any_engine_argument() -> None:
     config = {"sqlalchemy": {"url": URL, "poolclass": NullPool, "echo": True}}
     before = {"sqlalchemy": dict(config["sqlalchemy"])}
     manager = manager_from_config(config)
@@ -112,7 +112,7 @@ def test_a_mapping_is_left_as_it_is_and_may_hold_any_engine_argument() -> None:
     assert config == before
 
 
-def test_a_pool_of_ones_own_gets_the_settings_that_it_knows() -> None:
+def test_another_pool_gets_the_settings_that_it_accepts() -> None:
     config = {"sqlalchemy": {"url": URL, "poolclass": NullPool}}
     for given in (config, Settings.model_validate({"database": config})):
         assert isinstance(manager_from_config(given).engine.pool, NullPool)
@@ -162,7 +162,7 @@ def test_a_misspelt_section_is_an_error_that_names_it(
         Settings()
 
 
-def test_urls_of_pydantic_are_taken_from_mappings_and_from_models() -> None:
+def test_urls_of_pydantic_are_accepted_in_mappings_and_models() -> None:
     class SQLAlchemy(BaseModel):
         url: AnyUrl = AnyUrl(URL)
         read_url: AnyUrl = AnyUrl(REPLICA)
@@ -192,7 +192,7 @@ def test_an_unknown_log_level_is_an_error_that_lists_the_known_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", "loud")
-    with pytest.raises(ValidationError, match=r"use one of .*INFO, DEBUG"):
+    with pytest.raises(ValidationError, match=r"'INFO', 'DEBUG'"):
         Settings()
 
 

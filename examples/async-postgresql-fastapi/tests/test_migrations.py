@@ -1,4 +1,4 @@
-"""The migrations and the models say the same."""
+"""The migrations make the schema of the models."""
 
 import logging
 import subprocess
@@ -19,8 +19,8 @@ from .conftest import MIGRATIONS
 INI = str(MIGRATIONS / "alembic.ini")
 
 
-def what_there_is(connection: Connection) -> list[str]:
-    """Return the names of the tables, and of the types that these may leave behind."""
+def existing_names(connection: Connection) -> list[str]:
+    """Return the names of the tables, and of native enum types."""
     enums = connection.execute(text("SELECT typname FROM pg_type WHERE typtype = 'e'"))
     return [*inspect(connection).get_table_names(), *enums.scalars()]
 
@@ -36,12 +36,12 @@ async def test_up_down_and_up_leaves_no_trace(empty_manager: AsyncDatabaseManage
         await empty_manager.upgrade()
         await empty_manager.downgrade("base")
         async with empty_manager.engine.connect() as connection:
-            names = await connection.run_sync(what_there_is)
+            names = await connection.run_sync(existing_names)
         assert names == ["alembic_version"]
     await empty_manager.upgrade()
 
 
-def test_the_migrations_make_what_the_models_say(manager: AsyncDatabaseManager) -> None:
+def test_the_migrations_make_the_schema_of_the_models(manager: AsyncDatabaseManager) -> None:
     command.check(manager.alembic_cfg)
 
 
@@ -60,7 +60,7 @@ async def test_the_alembic_command_migrates_the_configured_database(
     monkeypatch.setenv("DATABASE_URL", url)
     alembic(["-c", INI, "upgrade", "head"])
     assert await empty_manager.get_current_revision() == await empty_manager.get_latest_revision()
-    # Once as one would call it by hand.
+    # As a command, once.
     check = [sys.executable, "-m", "alembic", "-c", INI, "check"]
     output = subprocess.check_output(check, stderr=subprocess.DEVNULL, text=True)
     assert "No new upgrade operations detected" in output

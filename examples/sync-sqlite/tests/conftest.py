@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a database for each, and settings that only the tests choose."""
+"""Fixtures for all tests: a database for each test, and settings that the environment lacks."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from my_service.config import AlembicSettings, Settings
 from my_service.db import DatabaseManager
 
-from .databases import database_server, new_database
+from .databases import database_server, temporary_database
 
 MIGRATIONS = AlembicSettings().migrations_path
 
@@ -21,7 +21,7 @@ ENVIRONMENT: dict[str, str] = {}
 
 
 def pytest_configure() -> None:
-    """Replace the settings in the environment, before any module can read them."""
+    """Replace the settings in the environment, before a module reads them."""
     prefix = Settings.model_config.get("env_prefix", "")
     fields = Settings.model_fields.items()
     names = "|".join(str(field.validation_alias or prefix + name) for name, field in fields)
@@ -45,7 +45,8 @@ def server() -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def migrated(server: URL) -> Iterator[URL]:
-    with new_database(server) as url:
+    """The URL of a database with all migrations applied, to be copied."""
+    with temporary_database(server) as url:
         with DatabaseManager(url, MIGRATIONS) as manager:
             manager.upgrade()
         yield url
@@ -53,15 +54,15 @@ def migrated(server: URL) -> Iterator[URL]:
 
 @pytest.fixture
 def empty_url(server: URL) -> Iterator[URL]:
-    """A database with nothing in it."""
-    with new_database(server) as url:
+    """The URL of an empty database."""
+    with temporary_database(server) as url:
         yield url
 
 
 @pytest.fixture
 def url(server: URL, migrated: URL) -> Iterator[URL]:
-    """A database with all migrations applied."""
-    with new_database(server, migrated) as url:
+    """The URL of a database with all migrations applied."""
+    with temporary_database(server, migrated) as url:
         yield url
 
 

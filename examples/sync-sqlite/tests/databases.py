@@ -26,7 +26,7 @@ def database_server() -> Iterator[URL]:
 
 
 @contextmanager
-def new_database(server: URL, template: URL | None = None) -> Iterator[URL]:
+def temporary_database(server: URL, template: URL | None = None) -> Iterator[URL]:
     """Create a database, empty or as a copy of another, and delete it in the end."""
     path = Path(server.database or "").with_name(f"test-{uuid.uuid4().hex}.db")
     if template:

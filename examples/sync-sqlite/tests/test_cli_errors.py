@@ -140,7 +140,7 @@ def test_a_migration_that_follows_one_without_a_file_is_an_error(
     add_migration(versions, "later", "nosuch")
     with pytest.warns(UserWarning, match="nosuch"):
         output = run("db", *arguments.split(), exit_code=1)
-    assert "a migration follows 'nosuch', which has no file; restore it" in output
+    assert "the file of revision 'nosuch' is missing; restore it" in output
 
 
 def test_a_revision_without_a_file_is_named_where_it_is_no_error(

@@ -1,4 +1,4 @@
-"""The migrations and the models say the same."""
+"""The migrations make the schema of the models."""
 
 import logging
 import subprocess
@@ -17,7 +17,7 @@ from .conftest import MIGRATIONS
 INI = str(MIGRATIONS / "alembic.ini")
 
 
-def what_there_is(connection: Connection) -> list[str]:
+def existing_names(connection: Connection) -> list[str]:
     """Return the names of the tables."""
     return inspect(connection).get_table_names()
 
@@ -33,12 +33,12 @@ def test_up_down_and_up_leaves_no_trace(empty_manager: DatabaseManager) -> None:
         empty_manager.upgrade()
         empty_manager.downgrade("base")
         with empty_manager.engine.connect() as connection:
-            names = what_there_is(connection)
+            names = existing_names(connection)
         assert names == ["alembic_version"]
     empty_manager.upgrade()
 
 
-def test_the_migrations_make_what_the_models_say(manager: DatabaseManager) -> None:
+def test_the_migrations_make_the_schema_of_the_models(manager: DatabaseManager) -> None:
     command.check(manager.alembic_cfg)
 
 
@@ -57,7 +57,7 @@ def test_the_alembic_command_migrates_the_configured_database(
     monkeypatch.setenv("DATABASE_URL", url)
     alembic(["-c", INI, "upgrade", "head"])
     assert empty_manager.get_current_revision() == empty_manager.get_latest_revision()
-    # Once as one would call it by hand.
+    # As a command, once.
     check = [sys.executable, "-m", "alembic", "-c", INI, "check"]
     output = subprocess.check_output(check, stderr=subprocess.DEVNULL, text=True)
     assert "No new upgrade operations detected" in output

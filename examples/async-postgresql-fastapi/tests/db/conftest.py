@@ -1,4 +1,4 @@
-"""A database for each test, with tables and migrations that are not those of the service."""
+"""A database for each test, with tables and migrations of the tests' own."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from my_service.db import AsyncDatabaseManager
 
 from ..conftest import MIGRATIONS
-from ..databases import new_database
+from ..databases import temporary_database
 from .models import Page, TableBase
 
 
@@ -45,7 +45,8 @@ async def manager(empty_manager: AsyncDatabaseManager) -> AsyncDatabaseManager:
 
 @pytest.fixture(scope="session")
 async def created(server: URL, migrations: Path) -> AsyncIterator[URL]:
-    async with new_database(server) as url:
+    """The URL of a database with the tables of this folder's models, to be copied."""
+    async with temporary_database(server) as url:
         async with AsyncDatabaseManager(url, migrations, base_model=TableBase) as manager:
             await manager.create()
         yield url
@@ -60,7 +61,7 @@ async def tables(
     """The manager of a database with the tables of this folder's models."""
     engine_args = {"pool_size": 32, "pool_timeout": 60}
     async with (
-        new_database(server, created) as url,
+        temporary_database(server, created) as url,
         AsyncDatabaseManager(
             url,
             migrations,
@@ -78,7 +79,7 @@ async def pages(
 ) -> AsyncIterator[AsyncDatabaseManager]:
     """A manager that waits a second for a lock or a connection, and a page without visits."""
     url = tables.engine.url
-    # Cancelled while it asks for TLS, asyncpg reports an error that nobody awaits.
+    # Because asyncpg reports an error that nobody awaits if it is cancelled while it sets up TLS.
     url = url.update_query_dict({"sslmode": "allow"})
     engine_args = {"pool_timeout": 1, "statement_timeout": 1}
     async with AsyncDatabaseManager(

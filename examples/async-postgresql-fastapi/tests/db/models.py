@@ -58,7 +58,7 @@ class Link(TableBase):
 
 
 class Word(TableBase):
-    """Columns named like the parameters of the query functions, and a key of two columns."""
+    """Columns named like parameters of the query functions, and a key of two columns."""
 
     __tablename__ = "layer_test_words"
 
@@ -69,7 +69,7 @@ class Word(TableBase):
 
 
 class Shelf(TableBase):
-    """Loads its books with a join, and them with their shelf."""
+    """A row that is loaded with its books by a join."""
 
     __tablename__ = "layer_test_shelves"
 
@@ -98,7 +98,7 @@ class Kind(enum.Enum):
 
 
 class Item(TableBase):
-    """Keys of many types, one of them at a time."""
+    """Keys of many types; a row uses one of them."""
 
     __tablename__ = "layer_test_items"
 
@@ -152,7 +152,7 @@ class PlainBase(DeclarativeBase):
 
 
 class PlainPage(PlainBase):
-    """The same table, by a class that knows nothing of our base."""
+    """The same table, mapped without `QueryMixin`."""
 
     __table__ = Page.__table__
 

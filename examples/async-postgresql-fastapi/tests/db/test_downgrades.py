@@ -4,7 +4,7 @@ from sqlalchemy import text
 from my_service.db import AsyncDatabaseManager, schema
 
 
-async def test_what_a_downgrade_drops_is_known_if_there_are_rows(
+async def test_a_table_or_column_with_rows_is_among_the_losses_of_a_downgrade(
     manager: AsyncDatabaseManager,
 ) -> None:
     undone = [*ScriptDirectory.from_config(manager.alembic_cfg).walk_revisions()]

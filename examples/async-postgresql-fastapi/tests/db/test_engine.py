@@ -78,7 +78,7 @@ async def test_a_failure_to_connect_has_a_name_and_shows_no_password(
     failure: Failure,
 ) -> None:
     engine = make_engine(server.set(**change))
-    with pytest.raises(ConnectionFailed, match="cannot connect") as raised:
+    with pytest.raises(ConnectionFailed, match="could not connect") as raised:
         await ping(engine)
     await engine.dispose()
     assert raised.value.failure is failure
@@ -99,7 +99,7 @@ def test_the_parameter_for_a_proxy_is_true_or_false(server: URL) -> None:
 
 async def test_a_host_that_no_resolver_takes_is_a_failure_to_connect(server: URL) -> None:
     engine = make_engine(server.set(host="x" * 64))
-    with pytest.raises(ConnectionFailed, match="cannot connect"):
+    with pytest.raises(ConnectionFailed, match="could not connect"):
         await ping(engine)
     await engine.dispose()
 

@@ -1,4 +1,4 @@
-"""What a query function returns is loaded, and found again by what it was created with."""
+"""Returned objects are loaded, and found again by the values with which they were created."""
 
 import pytest
 from sqlalchemy import JSON, func, insert, null

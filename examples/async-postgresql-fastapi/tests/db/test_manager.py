@@ -13,8 +13,8 @@ from my_service.db import (
     exists_in_db,
 )
 
-from ..concurrency import together
-from ..databases import new_database
+from ..concurrency import run_concurrently
+from ..databases import temporary_database
 from .models import Page, TableBase
 
 
@@ -121,7 +121,7 @@ async def test_concurrent_syncs_apply_each_migration_once(
         async with AsyncDatabaseManager(empty_manager.engine.url, migrations) as manager:
             return await manager.sync()
 
-    await together(sync, range(8))
+    await run_concurrently(sync, range(8))
     assert await empty_manager.get_status() is DatabaseStatus.UP_TO_DATE
 
 
@@ -130,8 +130,8 @@ async def test_several_databases_may_be_migrated_at_once(server: URL, migrations
         async with AsyncDatabaseManager(url, migrations) as manager:
             return await manager.sync()
 
-    async with new_database(server) as one, new_database(server) as other:
-        results = await together(sync, [one, other] * 4)
+    async with temporary_database(server) as one, temporary_database(server) as other:
+        results = await run_concurrently(sync, [one, other] * 4)
     for of_one_database in (results[::2], results[1::2]):
         assert SyncResult.CREATED in of_one_database
 

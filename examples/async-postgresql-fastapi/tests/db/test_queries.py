@@ -1,6 +1,11 @@
 import pytest
 from sqlalchemy import func, inspect, select, update
-from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import (
+    IntegrityError,
+    InvalidRequestError,
+    MultipleResultsFound,
+    NoResultFound,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from my_service.db import (
@@ -11,7 +16,7 @@ from my_service.db import (
     update_or_create,
 )
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from .models import Link, Page, PlainPage, Word
 
 
@@ -29,7 +34,7 @@ async def test_get_by_pk_returns_the_row_or_none(table_session: AsyncSession) ->
 async def test_get_by_pk_takes_a_composite_key_as_a_tuple(table_session: AsyncSession) -> None:
     word, _ = await Word.get_or_create(table_session, model="a", pk="b")
     assert await Word.get_by_pk(table_session, ("a", "b")) is word
-    with pytest.raises(TypeError, match=r"\(model, pk\)"):
+    with pytest.raises(InvalidRequestError, match=r"words\.model','layer_test_words\.pk'"):
         await Word.get_by_pk(table_session, "a")
 
 
@@ -61,7 +66,7 @@ async def test_pending_changes_are_found_and_kept_without_autoflush(
     assert page.title == "changed"
 
 
-async def test_what_is_returned_shows_what_the_row_holds(table_session: AsyncSession) -> None:
+async def test_a_returned_object_has_the_values_of_its_row(table_session: AsyncSession) -> None:
     page, _ = await Page.get_or_create(table_session, path="/", title="before")
     statement = update(Page).values(title="elsewhere")
     for find in (Page.get_one, Page.get_or_create, Page.update_or_create):
@@ -114,7 +119,7 @@ async def test_update_or_create_updates_or_creates(table_session: AsyncSession) 
     assert (created, same, page.title) == (False, page, "second")
 
 
-async def test_update_or_create_tells_empty_create_defaults_from_none(
+async def test_update_or_create_distinguishes_empty_create_defaults_from_none(
     table_session: AsyncSession,
 ) -> None:
     page, _ = await Page.update_or_create(table_session, {"title": "t"}, {}, path="/a")
@@ -177,7 +182,7 @@ async def test_of_concurrent_callers_one_creates_the_row(tables: AsyncDatabaseMa
             _, created = await Page.get_or_create(session, path=f"/{number // 32}")
             return created
 
-    results = await together(create, range(160))
+    results = await run_concurrently(create, range(160))
     assert results.count(True) == 5
     async with tables.Session() as session:
         assert await count(session) == 5
@@ -191,7 +196,7 @@ async def test_concurrent_updates_are_all_kept(tables: AsyncDatabaseManager) -> 
             page, _ = await Page.update_or_create(session, path="/")
             page.visits += 1
 
-    await together(visit, range(100))
+    await run_concurrently(visit, range(100))
     async with tables.Session() as session:
         page = await Page.get_one(session, path="/")
         assert page.visits == 100

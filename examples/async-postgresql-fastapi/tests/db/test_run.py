@@ -1,4 +1,4 @@
-"""What `manager.run` calls again, and what it does not."""
+"""Transactions that `manager.run` retries, and those that it does not."""
 
 import pytest
 from sqlalchemy import exc, select, text

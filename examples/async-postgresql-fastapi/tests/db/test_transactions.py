@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from my_service.db import AsyncDatabaseManager
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from ..conftest import MIGRATIONS
 from .models import Page, TableBase
 
@@ -16,7 +16,7 @@ async def visits(manager: AsyncDatabaseManager) -> int:
 
 
 async def count_a_visit(session: AsyncSession) -> None:
-    """Read, then write what follows from it: the pattern that loses updates."""
+    """Read a row, then write a value that depends on it, which can lose updates."""
     found = await session.execute(select(Page.id, Page.visits).where(Page.path == "/"))
     pk, seen = found.one()
     await session.execute(update(Page).where(Page.id == pk).values(visits=seen + 1))
@@ -91,8 +91,8 @@ async def test_contended_serializable_transactions_all_succeed(
         async def race(number: int) -> None:
             await manager.run(create)
 
-        await together(race, range(20))
-        await together(visit, range(100), workers=20)
+        await run_concurrently(race, range(20))
+        await run_concurrently(visit, range(100), workers=20)
         assert await visits(manager) == 100
 
 

@@ -8,7 +8,7 @@ from my_service.db import (
     upsert_many,
 )
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from .models import Page, PlainPage, Shelf, Word
 
 
@@ -103,4 +103,4 @@ async def test_concurrent_calls_do_not_deadlock(tables: AsyncDatabaseManager) ->
         async with tables.Session.begin() as session:
             await Page.upsert_many(session, rows, on="path", returning=False)
 
-    await together(write, range(16), workers=16)
+    await run_concurrently(write, range(16), workers=16)

@@ -18,7 +18,7 @@ from my_service.db import (
     upsert_many,
 )
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from .models import Item, Kind, Page, Versioned
 
 KEYS: dict[str, list[Any]] = {
@@ -46,7 +46,7 @@ async def test_keys_of_any_type_do_not_deadlock(tables: AsyncDatabaseManager) ->
             for _ in range(5):
                 await Item.upsert_many(session, rows[:: 1 if number % 2 else -1], on="kind")
 
-    await together(write, range(32), workers=16)
+    await run_concurrently(write, range(32), workers=16)
 
 
 async def test_keys_that_are_equal_in_the_database_only_are_refused(

@@ -1,4 +1,4 @@
-"""After whatever goes wrong with a session, the next write takes less than a second."""
+"""After any misuse of a session, the next write takes less than a second."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from my_service.db import AsyncDatabaseManager
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from .conftest import visit
 from .models import Page, TableBase
 
@@ -164,7 +164,7 @@ async def test_a_query_that_is_cancelled_while_it_runs_leaves_no_lock(
     task = asyncio.create_task(write())
     await asyncio.sleep(0.1)
     task.cancel()
-    # In the traceback of the error, there is a cursor.
+    # The traceback of the error refers to a cursor.
     results = await asyncio.gather(task, return_exceptions=True)
     await assert_nothing_is_locked(pages, migrations)
     assert isinstance(results[0], asyncio.CancelledError)
@@ -194,5 +194,5 @@ async def test_tasks_may_be_cancelled_at_any_moment(
         (result,) = await asyncio.gather(task, return_exceptions=True)
         assert result is None or isinstance(result, asyncio.CancelledError)
 
-    await asyncio.gather(together(cancel, range(100), workers=8), write(-1), write(-2))
+    await asyncio.gather(run_concurrently(cancel, range(100), workers=8), write(-1), write(-2))
     await assert_nothing_is_locked(pages, migrations)

@@ -1,51 +1,48 @@
-"""What can be set: from the environment, or from a file .env in the working folder."""
+"""Settings, read from environment variables and `.env`."""
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-def url_as_text(url: Any) -> Any:
-    """Return one of pydantic's URLs as text, such as AnyUrl or PostgresDsn; all else as it is."""
-    return str(url) if hasattr(url, "unicode_string") else url
-
-
-UrlText = Annotated[str, BeforeValidator(url_as_text)]
+Seconds = Annotated[float, Field(ge=0)]
+# A URL as text, or as one of pydantic's types, such as AnyUrl.
+UrlText = Annotated[
+    str, BeforeValidator(lambda url: str(url) if hasattr(url, "unicode_string") else url)
+]
+LogLevel = Annotated[
+    Literal["CRITICAL", "FATAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "NOTSET"],
+    BeforeValidator(lambda level: str(level).upper()),
+]
 
 
 class SQLAlchemySettings(BaseModel):
-    """The URL of the database and arguments for its engine; any other of them may be added."""
+    """The URL of the database and arguments of its engine; others may be added."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
 
-    # Not in repr(): it may hold a password.
     url: UrlText = Field(
         default="sqlite:///my-service.db",
         min_length=1,
         repr=False,
     )
-    # Where read sessions go, such as a replica; by default to the same database.
+    # The database of read sessions, such as a replica; by default the same one.
     read_url: UrlText | None = Field(default=None, min_length=1, repr=False)
     echo: bool = False
-    # In errors and logs.
-    hide_parameters: bool = True
+    hide_parameters: bool = True  # in errors and logs
     pool_size: int = Field(default=5, ge=0)
     max_overflow: int = Field(default=10, ge=-1)
-    # How many seconds to wait for a free connection.
-    pool_timeout: float = Field(default=5, gt=0)
+    pool_timeout: float = Field(default=5, gt=0)  # seconds to wait for a free connection
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
-    # How many seconds to wait for a writer in another process.
-    busy_timeout: float = Field(default=30, ge=0)
-    # Off for a file on a network share.
-    wal: bool = True
+    busy_timeout: Seconds = 30  # to wait for a writer in another process
+    wal: bool = True  # off for a file on a network share
 
 
 class AlembicSettings(BaseModel):
-    """Where the migrations are."""
+    """The location of the migrations."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,7 +50,7 @@ class AlembicSettings(BaseModel):
 
 
 class DatabaseSettings(BaseModel):
-    """All that a database manager is built from."""
+    """The settings of a database manager."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -64,45 +61,32 @@ class DatabaseSettings(BaseModel):
 class Settings(BaseSettings):
     """All settings. Nested ones are written like `DATABASE__SQLALCHEMY__POOL_SIZE`.
 
-    `DATABASE_URL` and `DATABASE_READ_URL` are the short ways to `DATABASE__SQLALCHEMY__URL` and
-    `DATABASE__SQLALCHEMY__READ_URL`, and give way to them.
+    `DATABASE_URL` and `DATABASE_READ_URL` are short for `DATABASE__SQLALCHEMY__URL` and
+    `DATABASE__SQLALCHEMY__READ_URL`, which take precedence.
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env",
-        env_nested_delimiter="__",
-        extra="ignore",
-        hide_input_in_errors=True,
+        env_file=".env", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
     )
 
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
-    log_level: str = "INFO"
-    # Guards the database against being dropped by a slip.
-    production: bool = False
-
-    @field_validator("log_level")
-    @classmethod
-    def _check_log_level(cls, level: str) -> str:
-        levels = logging.getLevelNamesMapping()
-        if level.upper() not in levels:
-            raise ValueError(f"use one of {', '.join(levels)}")
-        return level.upper()
+    log_level: LogLevel = "INFO"
+    production: bool = False  # make `db drop` require --even-in-production
 
     @model_validator(mode="after")
-    def _use_short_ways(self) -> Self:
+    def _use_short_urls(self) -> Self:
         sqlalchemy = self.database.sqlalchemy
-        short = {"url": self.database_url, "read_url": self.database_read_url}
-        update = {k: v for k, v in short.items() if v and k not in sqlalchemy.model_fields_set}
-        if update:
-            sqlalchemy = sqlalchemy.model_copy(update=update)
-            self.database = self.database.model_copy(update={"sqlalchemy": sqlalchemy})
+        urls = {"url": self.database_url, "read_url": self.database_read_url}
+        update = {k: v for k, v in urls.items() if v and k not in sqlalchemy.model_fields_set}
+        sqlalchemy = sqlalchemy.model_copy(update=update)
+        self.database = self.database.model_copy(update={"sqlalchemy": sqlalchemy})
         return self
 
 
 def get_settings() -> Settings:
-    """Return the settings as they are now. Raises pydantic.ValidationError for bad values."""
+    """Read the settings. Raises pydantic.ValidationError for invalid values."""
     return Settings()
 
 
@@ -113,5 +97,5 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", handlers=[handler])
     # The database layer logs each migration itself.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Otherwise `echo` adds a handler of its own, and each statement is logged twice.
+    # Because `echo` adds a handler to a logger without one, which would log each statement twice.
     logging.getLogger("sqlalchemy.engine.Engine").addHandler(logging.NullHandler())

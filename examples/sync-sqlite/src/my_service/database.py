@@ -1,4 +1,4 @@
-"""Joins the settings to the database layer."""
+"""Build the database manager from the settings."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -15,10 +15,7 @@ __all__ = ["Base", "manager_from_config"]
 
 
 def import_models() -> None:
-    """Import every module called `models`, and those in packages of that name.
-
-    That puts their tables into the metadata of `Base`, which knows what has been imported only.
-    """
+    """Import modules and packages called `models`, which adds their tables to the metadata."""
     root = Path(__file__).parent
     for path in sorted({*root.rglob("models.py"), *root.rglob("models/**/*.py")}):
         parts = path.relative_to(root).with_suffix("").parts
@@ -26,16 +23,16 @@ def import_models() -> None:
 
 
 def manager_from_config(config: BaseModel | Mapping[str, Any]) -> DatabaseManager:
-    """Return a manager built from settings, from their part `database`, or from a like mapping.
+    """Return a manager for the settings, for their part `database`, or for a mapping like them.
 
-    What is in `sqlalchemy` beside the URL goes to the engines. `config` itself is not changed.
-    Raises pydantic.ValidationError for bad values, ConfigurationError for a wrong URL.
+    `sqlalchemy` has the URL and the arguments of the engines. `config` is not changed.
+    Raises pydantic.ValidationError for invalid values, ConfigurationError for a wrong URL.
     """
     values = config.model_dump() if isinstance(config, BaseModel) else config
     database = DatabaseSettings.model_validate(values.get("database", values))
     engine_args = database.sqlalchemy.model_dump(exclude={"url"})
     if not issubclass(engine_args.get("poolclass") or QueuePool, QueuePool):
-        # Another pool refuses the sizes of ours. What was chosen is its own to refuse.
+        # Because other pools refuse these arguments, leave the defaults out.
         sizes = {"pool_size", "max_overflow", "pool_timeout"}
         for name in sizes - database.sqlalchemy.model_dump(exclude_defaults=True).keys():
             del engine_args[name]
@@ -45,7 +42,7 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> DatabaseManage
         engine_args=engine_args,
         base_model=Base,
     )
-    # The names and the format of new migrations.
+    # It has the file names and the formatter of new migrations.
     manager.alembic_cfg.toml_file_name = str(Path(__file__).parents[2] / "pyproject.toml")
     manager.alembic_cfg.attributes |= database.alembic.model_dump(exclude={"migrations_path"})
     return manager

@@ -1,4 +1,4 @@
-"""A database for each test, with tables and migrations that are not those of the service."""
+"""A database for each test, with tables and migrations of the tests' own."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from my_service.db import DatabaseManager
 
 from ..conftest import MIGRATIONS
-from ..databases import new_database
+from ..databases import temporary_database
 from .models import Page, TableBase
 
 
@@ -45,7 +45,8 @@ def manager(empty_manager: DatabaseManager) -> DatabaseManager:
 
 @pytest.fixture(scope="session")
 def created(server: URL, migrations: Path) -> Iterator[URL]:
-    with new_database(server) as url:
+    """The URL of a database with the tables of this folder's models, to be copied."""
+    with temporary_database(server) as url:
         with DatabaseManager(url, migrations, base_model=TableBase) as manager:
             manager.create()
         yield url
@@ -60,7 +61,7 @@ def tables(
     """The manager of a database with the tables of this folder's models."""
     engine_args = {"pool_size": 32, "pool_timeout": 60}
     with (
-        new_database(server, created) as url,
+        temporary_database(server, created) as url,
         DatabaseManager(
             url,
             migrations,

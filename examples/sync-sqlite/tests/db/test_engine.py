@@ -63,6 +63,6 @@ def test_every_session_sees_the_same_data_in_memory(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_named_so(tmp_path: Path, name: str) -> None:
     Path("text.db").write_text("this is not a database " * 100)
     engine = make_engine(f"sqlite:///{tmp_path}/{name}")
-    with pytest.raises(ConnectionFailed, match="cannot connect"):
+    with pytest.raises(ConnectionFailed, match="could not connect"):
         ping(engine)
     engine.dispose()

@@ -1,4 +1,4 @@
-"""A row of plain values is inserted without a savepoint; what needs more is flushed within one."""
+"""A row of plain values is inserted without a savepoint; other rows are flushed within one."""
 
 from typing import Any
 from uuid import uuid4

@@ -13,8 +13,8 @@ from my_service.db import (
     exists_in_db,
 )
 
-from ..concurrency import together
-from ..databases import new_database
+from ..concurrency import run_concurrently
+from ..databases import temporary_database
 from .models import TableBase
 
 
@@ -121,7 +121,7 @@ def test_concurrent_syncs_apply_each_migration_once(
         with DatabaseManager(empty_manager.engine.url, migrations) as manager:
             return manager.sync()
 
-    together(sync, range(8))
+    run_concurrently(sync, range(8))
     assert empty_manager.get_status() is DatabaseStatus.UP_TO_DATE
 
 
@@ -130,8 +130,8 @@ def test_several_databases_may_be_migrated_at_once(server: URL, migrations: Path
         with DatabaseManager(url, migrations) as manager:
             return manager.sync()
 
-    with new_database(server) as one, new_database(server) as other:
-        results = together(sync, [one, other] * 4)
+    with temporary_database(server) as one, temporary_database(server) as other:
+        results = run_concurrently(sync, [one, other] * 4)
     for of_one_database in (results[::2], results[1::2]):
         assert SyncResult.CREATED in of_one_database
 

@@ -1,6 +1,11 @@
 import pytest
 from sqlalchemy import func, inspect, select, update
-from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import (
+    IntegrityError,
+    InvalidRequestError,
+    MultipleResultsFound,
+    NoResultFound,
+)
 from sqlalchemy.orm import Session
 
 from my_service.db import (
@@ -11,7 +16,7 @@ from my_service.db import (
     update_or_create,
 )
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from .models import Link, Page, PlainPage, Word
 
 
@@ -29,7 +34,7 @@ def test_get_by_pk_returns_the_row_or_none(table_session: Session) -> None:
 def test_get_by_pk_takes_a_composite_key_as_a_tuple(table_session: Session) -> None:
     word, _ = Word.get_or_create(table_session, model="a", pk="b")
     assert Word.get_by_pk(table_session, ("a", "b")) is word
-    with pytest.raises(TypeError, match=r"\(model, pk\)"):
+    with pytest.raises(InvalidRequestError, match=r"words\.model','layer_test_words\.pk'"):
         Word.get_by_pk(table_session, "a")
 
 
@@ -61,7 +66,7 @@ def test_pending_changes_are_found_and_kept_without_autoflush(
     assert page.title == "changed"
 
 
-def test_what_is_returned_shows_what_the_row_holds(table_session: Session) -> None:
+def test_a_returned_object_has_the_values_of_its_row(table_session: Session) -> None:
     page, _ = Page.get_or_create(table_session, path="/", title="before")
     statement = update(Page).values(title="elsewhere")
     for find in (Page.get_one, Page.get_or_create, Page.update_or_create):
@@ -114,7 +119,7 @@ def test_update_or_create_updates_or_creates(table_session: Session) -> None:
     assert (created, same, page.title) == (False, page, "second")
 
 
-def test_update_or_create_tells_empty_create_defaults_from_none(
+def test_update_or_create_distinguishes_empty_create_defaults_from_none(
     table_session: Session,
 ) -> None:
     page, _ = Page.update_or_create(table_session, {"title": "t"}, {}, path="/a")
@@ -168,7 +173,7 @@ def test_of_concurrent_callers_one_creates_the_row(tables: DatabaseManager) -> N
             _, created = Page.get_or_create(session, path=f"/{number // 32}")
             return created
 
-    results = together(create, range(160))
+    results = run_concurrently(create, range(160))
     assert results.count(True) == 5
     with tables.Session() as session:
         assert count(session) == 5
@@ -182,7 +187,7 @@ def test_concurrent_updates_are_all_kept(tables: DatabaseManager) -> None:
             page, _ = Page.update_or_create(session, path="/")
             page.visits += 1
 
-    together(visit, range(100))
+    run_concurrently(visit, range(100))
     with tables.Session() as session:
         page = Page.get_one(session, path="/")
         assert page.visits == 100

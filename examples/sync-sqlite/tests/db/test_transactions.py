@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from my_service.db import DatabaseManager, Failure, failure_of
 from my_service.db.engine import make_engine
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from ..conftest import MIGRATIONS
 from .models import Page, TableBase
 
@@ -21,7 +21,7 @@ def visits(manager: DatabaseManager) -> int:
 
 
 def count_a_visit(session: Session) -> None:
-    """Read, then write what follows from it: the pattern that loses updates."""
+    """Read a row, then write a value that depends on it, which can lose updates."""
     found = session.execute(select(Page.id, Page.visits).where(Page.path == "/"))
     pk, seen = found.one()
     session.execute(update(Page).where(Page.id == pk).values(visits=seen + 1))
@@ -84,7 +84,7 @@ def test_transactions_that_read_and_then_write_queue(tables: DatabaseManager) ->
 
     with tables.Session.begin() as session:
         session.add(Page(path="/"))
-    together(visit, range(200), workers=20)
+    run_concurrently(visit, range(200), workers=20)
     assert visits(tables) == 200
 
 
@@ -157,8 +157,8 @@ def test_writers_are_served_in_turn(pages: DatabaseManager) -> None:
                 waited.append(len(served) - before)
                 served.append(number)
 
-    together(write_often, range(8))
-    # Each of the others once, or twice if it was quicker to ask.
+    run_concurrently(write_often, range(8))
+    # Each of the others once, or twice if it queued faster.
     assert max(waited) <= 14
 
 
@@ -172,7 +172,7 @@ def test_sessions_take_turns_on_a_database_in_memory(tmp_path: Path) -> None:
         manager.create()
         with manager.Session.begin() as session:
             session.add(Page(path="/"))
-        together(visit, range(50), workers=20)
+        run_concurrently(visit, range(50), workers=20)
         assert visits(manager) == 50
 
 

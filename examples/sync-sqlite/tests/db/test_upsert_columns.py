@@ -17,7 +17,7 @@ from my_service.db import (
     upsert_many,
 )
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from .models import Item, Kind, Page, Versioned
 
 KEYS: dict[str, list[Any]] = {
@@ -45,14 +45,14 @@ def test_keys_of_any_type_do_not_deadlock(tables: DatabaseManager) -> None:
             for _ in range(5):
                 Item.upsert_many(session, rows[:: 1 if number % 2 else -1], on="kind")
 
-    together(write, range(32), workers=16)
+    run_concurrently(write, range(32), workers=16)
 
 
 def test_keys_that_are_equal_in_the_database_only_are_refused(
     table_session: Session,
 ) -> None:
     rows = [{"path": path} for path in ("/A", "/a")]
-    with pytest.raises(ValueError, match="make them equal"):
+    with pytest.raises(ValueError, match="write them alike"):
         Item.upsert_many(table_session, rows, on="path")
 
 

@@ -50,12 +50,12 @@ def test_a_password_with_special_characters_survives() -> None:
         ("postgresql://u:p@secret@host/name", "unescaped '@' in the password .*; write %40"),
         ("postgresql://u:p@secret/word@host/name", "unescaped '@' in the password .*; write %40"),
         ("nosuchdb://host/name", "'nosuchdb'; use one of: .*postgresql, sqlite"),
-        ("postgresql+nosuch://host/name", "'nosuch' cannot serve postgresql here; use one of:"),
+        ("postgresql+nosuch://host/name", "no driver 'nosuch' for postgresql here; use one of:"),
         ("user:secret@host/name", "dialect://user:password@host:port/database"),
         ("postgresql://user:secret@host:port/name", "dialect://user:password@host:port/database"),
     ],
 )
-def test_a_url_that_cannot_be_served_is_refused_with_what_would_do(
+def test_a_url_that_cannot_be_used_is_refused_with_a_correction(
     given: str,
     message: str,
 ) -> None:

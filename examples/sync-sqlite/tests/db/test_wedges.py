@@ -1,4 +1,4 @@
-"""After whatever goes wrong with a session, the next write takes less than a second."""
+"""After any misuse of a session, the next write takes less than a second."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from my_service.db import ConnectionFailed, DatabaseManager
 
-from ..concurrency import together
+from ..concurrency import run_concurrently
 from .conftest import visit
 from .models import Page, TableBase
 
@@ -141,7 +141,7 @@ def test_a_child_process_and_its_parent_both_write(
         session.execute(select(Page))
         assert fork(pages) == 0
         session.execute(select(Page))
-    # SQLite does not let a child write which has been forked within a transaction.
+    # Because SQLite refuses writes of a child that was forked within a transaction.
     with pages.Session.begin() as session:
         session.add(Page(path="/parent"))
         session.flush()
@@ -174,6 +174,6 @@ def test_who_queues_behind_a_connection_that_cannot_be_opened_does_not_wait(
             with pytest.raises(ConnectionFailed):
                 visit(manager)
 
-        together(fail, range(4))
+        run_concurrently(fail, range(4))
     # `pool_timeout` is 30 seconds.
     assert time.monotonic() - started < 15

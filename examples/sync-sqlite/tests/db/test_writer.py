@@ -1,4 +1,4 @@
-"""The connection that writes comes back from sessions that were not closed."""
+"""The writing connection is returned by sessions that were not closed."""
 
 import gc
 from contextlib import suppress

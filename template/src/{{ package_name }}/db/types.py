@@ -1,4 +1,4 @@
-"""Column types that mean the same on every database."""
+"""Column types with the same values on every database."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ class UTCDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None or value.tzinfo is not None:
             return value and value.astimezone(UTC)
-        # SQLite keeps no offset: what comes back is what went in, and that was UTC.
+        # SQLite stores UTC without its offset.
         return value.replace(tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""The database layer. It knows SQLAlchemy and Alembic, and nothing of settings or the web."""
+"""The database layer, which depends on SQLAlchemy and Alembic only."""
 
 from .base import Base as Base
 from .engine import SNAPSHOT as SNAPSHOT

@@ -1,4 +1,4 @@
-"""The declarative base of every model, with the query functions as methods."""
+"""The declarative base of the models, with the query functions as methods."""
 
 import enum
 from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ class QueryMixin:
         create_defaults: Values | None = None,
         **attrs: Any,
     ) -> tuple[Self, bool]:
-        """Update the row that matches or create it, and tell whether it is new; see `queries`."""
+        """Update the row that matches or create it; return it and whether it is new."""
         return await queries.update_or_create(session, cls, defaults, create_defaults, **attrs)
 
     @classmethod
@@ -66,7 +66,7 @@ class QueryMixin:
 
 
 class Base(AsyncAttrs, QueryMixin, DeclarativeBase):
-    """What models inherit from: query methods, names for constraints, UTC for datetimes, enums as text."""
+    """Base of the models: query methods, names for constraints, UTC datetimes, enums as text."""
 
     # A migration can alter a constraint only by its name.
     metadata = MetaData(
@@ -80,6 +80,6 @@ class Base(AsyncAttrs, QueryMixin, DeclarativeBase):
     )
     type_annotation_map: ClassVar = {
         datetime: UTCDateTime,
-        # As text: types of its own would be left behind on PostgreSQL when their tables are dropped.
+        # Store enums as VARCHAR; dropping a table leaves native enum types behind.
         enum.Enum: Enum(enum.Enum, native_enum=False, length=50),
     }

@@ -1,4 +1,4 @@
-"""Run migrations on behalf of `migrations/env.py`, for `alembic` and for the manager alike."""
+"""Run migrations for `migrations/env.py`."""
 
 import asyncio
 import logging
@@ -19,16 +19,15 @@ from .urls import driver_url
 
 
 def run_migrations(config: Config, metadata: MetaData, open_manager: Any, **options: Any) -> None:
-    """Run the command that Alembic was asked for, one process at a time if it changes anything.
+    """Run Alembic's current command, under the migration lock if it changes the schema.
 
-    It runs on the connection that a manager hands over in `config.attributes`, or on the database
-    of `sqlalchemy.url`, or on that of `open_manager()`. Autogeneration compares with `metadata`;
+    It runs on the connection in `config.attributes`, if a manager has set one there, or else on the
+    database of `sqlalchemy.url` or of `open_manager()`. Autogeneration compares with `metadata`;
     `options` are arguments of `context.configure`.
     """
     options = {**MIGRATION_OPTIONS, "target_metadata": metadata, "render_item": _render, **options}
-    connection = config.attributes.get("connection")
-    if connection is not None:
-        _migrate(connection, config, options)
+    if "connection" in config.attributes:
+        _migrate(config.attributes["connection"], config, options)
         return
     url: str | URL | None = config.get_alembic_option("sqlalchemy.url")
     if not url:
@@ -36,7 +35,7 @@ def run_migrations(config: Config, metadata: MetaData, open_manager: Any, **opti
         url = manager.engine.url
         config.attributes |= manager.alembic_cfg.attributes
     if context.is_offline_mode():
-        options["dialect_opts"] = {"paramstyle": "named"}  # Others would double each %.
+        options["dialect_opts"] = {"paramstyle": "named"}  # Another style would double each %.
         context.configure(url=driver_url(url), literal_binds=True, **options)
         try:
             with context.begin_transaction():
@@ -55,7 +54,7 @@ def run_migrations(config: Config, metadata: MetaData, open_manager: Any, **opti
 
 
 async def _connect_and_migrate(url: str | URL, config: Config, options: dict[str, Any]) -> None:
-    # Whoever has nothing to change waits for nobody.
+    # First for reading, so that a command that changes nothing does not wait for the lock.
     for read_only in (True, False):
         engine = make_engine(url, config.attributes.get("engine_args"), read_only=read_only)
         try:
@@ -69,22 +68,19 @@ async def _connect_and_migrate(url: str | URL, config: Config, options: dict[str
 
 
 def _migrate(connection: Connection, config: Config, options: dict[str, Any]) -> bool:
-    """Run the command, unless the connection only reads and the command changes something."""
+    """Run the command; return False if the connection is for reading and the command writes."""
     only_reads = connection.get_execution_options().get("read_only", False)
 
     def run() -> None:
-        # Configured here, so that Alembic finds the transaction that holds the lock.
-        ours = {"on_version_apply": schema.report_steps(), "dont_mutate": only_reads}
-        context.configure(connection=connection, **{**ours, **options})
+        # Under the lock, so that Alembic uses the transaction that has it.
+        defaults = {"on_version_apply": schema.report_steps(), "dont_mutate": only_reads}
+        context.configure(connection=connection, **{**defaults, **options})
         with context.begin_transaction():
             context.run_migrations()
 
-    if not only_reads:
-        schema.change(connection, config, run)
-    elif _changes_schema(connection):
+    if only_reads and _changes_schema(connection):
         return False
-    else:
-        run()
+    run() if only_reads else schema.change(connection, config, run)
     return True
 
 
@@ -92,7 +88,7 @@ def _changes_schema(connection: Connection) -> bool:
     try:
         target = to_tuple(context.get_revision_argument(), default=())
     except KeyError:
-        return False  # a command that only reads
+        return False  # a command that does not migrate
     except CommandError:
         return True  # a relative revision, such as -1
     current = schema.current_heads(connection)
@@ -100,7 +96,7 @@ def _changes_schema(connection: Connection) -> bool:
 
 
 def _render(kind: str, item: Any, autogen_context: object) -> str | Literal[False]:
-    """Write our own types as plain ones, so that migrations do not depend on this code."""
+    """Write the layer's types as SQLAlchemy's, so that migrations do not depend on this code."""
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"
     return False

@@ -25,7 +25,7 @@ class Failure(enum.Enum):
 
 
 class ConnectionFailed(exc.SQLAlchemyError):
-    """No connection could be opened; `failure` is the reason, the message has the next step."""
+    """A connection could not be opened; `failure` has the reason, the message a hint."""
 
     def __init__(self, message: str, failure: Failure) -> None:
         super().__init__(message)
@@ -33,21 +33,18 @@ class ConnectionFailed(exc.SQLAlchemyError):
 
 
 class ReadOnlyError(exc.InvalidRequestError):
-    """A write in a session that only reads."""
-
-    def __init__(self) -> None:
-        super().__init__("this session only reads; use `manager.Session` to write")
+    """A write in a read session."""
 
 
 class SchemaError(exc.SQLAlchemyError):
-    """The schema needs a decision before it may change; the message names its state."""
+    """The schema cannot be changed in its present state, which the message explains."""
 
 
 class ConfigurationError(ValueError):
-    """A setting cannot be used; the message has what would be right."""
+    """An invalid setting; the message has a valid one."""
 
 
 def check_writable(bind: Any) -> None:
-    """Raise ReadOnlyError if a session with this engine or connection only reads."""
+    """Raise ReadOnlyError if the engine or connection is for reading only."""
     if bind.get_execution_options().get("read_only"):
-        raise ReadOnlyError
+        raise ReadOnlyError("this session only reads; use `manager.Session` to write")

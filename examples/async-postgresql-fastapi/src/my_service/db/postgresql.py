@@ -13,31 +13,30 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, event, func, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 
-from . import libpq
+from . import asyncpg_params
 from .errors import Failure, SchemaError
 
 log = logging.getLogger(__name__)
 
 DIALECT = "postgresql"
 SNAPSHOT_LEVEL = "REPEATABLE READ"
-# Engine arguments that SQLAlchemy does not have, all but the first in seconds.
+# Engine arguments of this layer; times are in seconds.
 OPTIONS: dict[str, Any] = {
     "application_name": "",
     "connect_timeout": 10,
     "statement_timeout": 0,  # no limit
     "idle_in_transaction_session_timeout": 0,
-    "pre_ping_after": 0.5,  # after which an idle connection is tested before use
+    "pre_ping_after": 0.5,  # idle time after which a connection is tested before use
 }
-# What to ask of the server instead where all sessions are read-only.
+# Values of target_session_attrs, and their equivalents where all sessions are read-only.
 READ_ONLY_ATTRS = {"read-write": "primary", "read-only": "standby"}
 TRANSACTIONAL = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 # Arguments of `context.configure`.
 MIGRATION_OPTIONS: dict[str, Any] = {"transaction_per_migration": True}
-# In `upsert_many`, whether a row is new.
+# The column in which `upsert_many` returns whether a row is new.
 IS_INSERTED: Any = text("xmax = 0")
 
-# SQLSTATEs.
-CODES = {
+ERROR_CODES = {  # SQLSTATEs
     Failure.UNREACHABLE: ("57P03",),
     Failure.TOO_MANY_CONNECTIONS: ("53300",),
     Failure.WRONG_CREDENTIALS: ("28000", "28P01"),
@@ -51,8 +50,8 @@ CODES = {
     Failure.CHECK_VIOLATION: ("23514",),
     Failure.NOT_NULL_VIOLATION: ("23502",),
 }
-# Patterns of libpq's messages, because it gives no code when a connection fails.
-WORDS = {
+# Messages of libpq, which has no codes for failures to connect.
+MESSAGE_PATTERNS = {
     r"authentication failed|no password|no pg_hba.conf entry": Failure.WRONG_CREDENTIALS,
     r'role ".*" (does not exist|is not permitted)': Failure.WRONG_CREDENTIALS,
     r'database ".*" does not exist': Failure.UNKNOWN_DATABASE,
@@ -60,19 +59,19 @@ WORDS = {
     r"timeout expired": Failure.TIMEOUT,
     r"unsupported startup parameter": Failure.PROXIED,
 }
-CURES = {
-    Failure.UNREACHABLE: "it cannot be reached as DATABASE_URL says: start it, or correct the URL",
-    Failure.TOO_MANY_CONNECTIONS: "the server has no free connection: keep processes x 2 x"
+CONNECTION_HINTS = {
+    Failure.UNREACHABLE: "check that the server is running and DATABASE_URL is correct",
+    Failure.TOO_MANY_CONNECTIONS: "the server has no free connection; keep processes x 2 x"
     " (pool_size + max_overflow) below its max_connections",
-    Failure.WRONG_CREDENTIALS: "the user or the password in DATABASE_URL is not accepted",
-    Failure.UNKNOWN_DATABASE: "there is no such database: create it, or correct DATABASE_URL",
-    Failure.TIMEOUT: "the database did not answer in time; is it overloaded, or behind a firewall?",
-    Failure.PROXIED: "this looks like PgBouncer: add ?pgbouncer=true to DATABASE_URL, and remove"
+    Failure.WRONG_CREDENTIALS: "the server rejected the user or the password in DATABASE_URL",
+    Failure.UNKNOWN_DATABASE: "the database does not exist; create it or correct DATABASE_URL",
+    Failure.TIMEOUT: "the server did not answer in time; check its load and the firewall",
+    Failure.PROXIED: "this looks like PgBouncer; add ?pgbouncer=true to DATABASE_URL, and remove"
     " parameters that it refuses",
 }
-# Any fixed number will do, as long as nothing else in the same database uses it.
-LOCK = 7_204_513_380
-HOLDER = text(
+# The key of the migration lock. No other advisory lock in the database may have it.
+MIGRATION_LOCK = 7_204_513_380
+LOCK_HOLDER = text(
     "SELECT format('process %s (%s)', pid, application_name) FROM pg_locks JOIN pg_stat_activity"
     " USING (pid) WHERE locktype = 'advisory' AND granted AND classid = :high AND objid = :low"
 )
@@ -88,33 +87,30 @@ def columns_of(error: DBAPIError) -> list[str]:
     cause: Any = (error.orig and error.orig.__cause__) or error.orig
     diagnosis = getattr(cause, "diag", cause)
     detail = getattr(diagnosis, "message_detail", None) or getattr(diagnosis, "detail", None)
-    found = re.findall(r"\((.+?)\)=\(", detail or "") or [getattr(diagnosis, "column_name", None)]
-    return found[0].split(", ") if found[0] else []
-
-
-def is_proxied(url: URL) -> bool:
-    """Return whether a URL has `?pgbouncer=true`, for a proxy that pools by transaction."""
-    return url.query.get("pgbouncer") == "true"
+    match = re.search(r"\((.+?)\)=\(", detail or "")
+    columns = match[1] if match else getattr(diagnosis, "column_name", None)
+    return columns.split(", ") if columns else []
 
 
 def can_read_apart(url: URL) -> bool:
-    """Return whether a second engine for a URL reads from the same database."""
+    """Return whether a second engine for the URL has the same database."""
     return url.get_backend_name() == DIALECT
 
 
 def engine_args(url: URL, arguments: dict[str, Any], *, read_only: bool) -> dict[str, Any]:
     """Return the arguments for SQLAlchemy. Raises ArgumentError for a URL that cannot be used."""
-    if url.query.get("pgbouncer", "true") not in ("true", "false"):
+    pgbouncer = url.query.get("pgbouncer", "false")
+    if pgbouncer not in ("true", "false"):
         raise ArgumentError("pgbouncer has to be true or false")
     if url.get_driver_name() == "asyncpg":
-        libpq.check(url)
+        asyncpg_params.check(url)
     # Drivers use the lowest 16 bits of a larger port, and a default for 0.
     _, options = url.get_dialect()().create_connect_args(url)
     ports = re.findall(r"-?\d+", f"{url.port} {url.query.get('port')} {options.get('port')}")
     if not all(0 < int(port) < 65536 for port in ports):
         raise ArgumentError("a port has to be between 1 and 65535")
-    if read_only and is_proxied(url):
-        # A setting of the connection would apply to the transactions of others, too.
+    if read_only and pgbouncer == "true":
+        # A setting of the connection would apply to other clients of the proxy, too.
         given = arguments.get("execution_options", {})
         return {**arguments, "execution_options": {**given, "postgresql_readonly": True}}
     return {**arguments, "isolation_level": "AUTOCOMMIT"} if read_only else arguments
@@ -126,11 +122,12 @@ def install(engine: Engine, settings: Mapping[str, Any]) -> None:
     event.listen(engine, "checkout", partial(_test, engine.dialect, settings["pre_ping_after"]))
     event.listen(engine, "handle_error", _note_error)
     event.listen(engine, "commit", _refuse_aborted)
-    event.listen(engine, "connect", libpq.check_open, insert=True)
+    if engine.driver == "asyncpg":
+        event.listen(engine, "connect", asyncpg_params.check_open, insert=True)
 
 
 def shut_down(connection: Any) -> None:
-    """Close a driver's connection, for which another task may be waiting."""
+    """Close a driver's connection while another task waits for it."""
     if hasattr(connection, "terminate"):
         connection.terminate()
         return
@@ -139,20 +136,20 @@ def shut_down(connection: Any) -> None:
 
 
 def connect(dialect: Any, args: Any, options: Any, settings: Mapping[str, Any]) -> Any:
-    """Open a connection with the driver's `options`, and `settings` for what they leave out."""
+    """Open a connection with the driver's `options`, and with `settings` where they have none."""
     names = ("application_name", "connect_timeout")
     options = {name: settings[name] for name in names if settings[name]} | options
     if options.pop("pgbouncer", "") == "true":
-        # The next transaction may meet another statement that was prepared by the same name.
+        # Without prepared statements, because each transaction may be on another connection.
         if dialect.driver == "asyncpg":
             options |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
             options["prepared_statement_name_func"] = str
-            # Outside of a transaction, it would parse on one server and run on another one.
+            # Without AUTOCOMMIT, which would parse on one connection and execute on another one.
             dialect.get_isolation_level_values = lambda _: TRANSACTIONAL
         else:
             options["prepare_threshold"] = None
     else:
-        # Sent even if they are 0: a proxy refuses them, and the error names the parameter.
+        # Sent even if they are 0, because PgBouncer refuses them with an error that has a hint.
         timeouts = ("statement_timeout", "idle_in_transaction_session_timeout")
         parameters = [f"-c {name}={settings[name] * 1000:.0f}" for name in timeouts]
         if settings["read_only"]:
@@ -161,20 +158,20 @@ def connect(dialect: Any, args: Any, options: Any, settings: Mapping[str, Any]) 
             options["target_session_attrs"] = READ_ONLY_ATTRS.get(wanted, wanted)
         options["options"] = " ".join([*parameters, options.get("options", "")]).strip()
     if dialect.driver == "asyncpg":
-        return libpq.connect(dialect, options)
+        return asyncpg_params.connect(dialect, options)
     return dialect.connect(*args, **options)
 
 
-def run_alone(connection: Connection, work: Callable[[], None], options: Mapping[str, Any]) -> None:
-    """Call `work`, which changes the schema on the connection, while no other process does.
+def run_with_migration_lock(connection: Connection, work: Callable[[], None], options: Any) -> None:
+    """Call `work`, which changes the schema on the connection, under an advisory lock.
 
-    Holds an advisory lock, which ends with the connection at the latest, or behind a proxy with the
-    one transaction of `work`. `options` may hold the seconds to `wait` for another process (600), and
-    `lock_timeout`, the seconds to wait for a table in use before `work` is called again (5). Raises
-    SchemaError if another process takes too long, and what `work` raises.
+    The lock ends with the connection at the latest, and behind PgBouncer with the transaction of
+    `work`. `options` may have `wait`, the limit in seconds for getting the lock (600), and
+    `lock_timeout`, the limit for a table in use (5), after which `work` is called again.
+    Raises SchemaError if another process keeps the lock, and what `work` raises.
     """
     deadline = time.monotonic() + options.get("wait", 600)
-    of_transaction = is_proxied(connection.engine.url)
+    of_transaction = connection.engine.url.query.get("pgbouncer") == "true"
     lock_timeout = f"{options.get('lock_timeout', 5) * 1000:.0f}"
     while True:
         try:
@@ -189,18 +186,18 @@ def run_alone(connection: Connection, work: Callable[[], None], options: Mapping
         except AssertionError as error:
             if not of_transaction:
                 raise
-            # By Alembic's autocommit_block, where the transaction is not its own.
+            # From Alembic's autocommit_block, because the transaction is not Alembic's own.
             message = "a migration leaves its transaction; migrate by a URL without pgbouncer=true"
             raise SchemaError(message) from error
         except DBAPIError as error:
-            in_use = code_of(error.orig) in CODES[Failure.TIMEOUT]
+            in_use = code_of(error.orig) in ERROR_CODES[Failure.TIMEOUT]
             if not in_use or time.monotonic() > deadline:
                 raise
-            log.info("A table is in use; giving way, and trying again.")
+            log.info("A table is in use; releasing the locks, and trying again.")
         finally:
             connection.rollback()
             if not of_transaction:
-                connection.execute(select(func.pg_advisory_unlock(LOCK)))
+                connection.execute(select(func.pg_advisory_unlock(MIGRATION_LOCK)))
                 connection.exec_driver_sql("RESET lock_timeout")
                 connection.exec_driver_sql("RESET statement_timeout")
                 connection.commit()
@@ -213,7 +210,7 @@ def _test(dialect: Any, after: float, connection: Any, record: Any, proxy: objec
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
-            # The others are from before the same restart.
+            # The other connections were opened before the same restart.
             raise InvalidatePoolError from error
 
 
@@ -223,28 +220,29 @@ def _note_error(context: ExceptionContext) -> None:
 
 
 def _refuse_aborted(connection: Connection) -> None:
-    # The server answers the COMMIT of an aborted transaction with ROLLBACK, but without an error.
+    # Because PostgreSQL rolls an aborted transaction back on COMMIT, without an error.
     if connection.info.pop("has_failed", False):
         connection.exec_driver_sql("SELECT 1")
 
 
 def _acquire(connection: Connection, deadline: float, *, of_transaction: bool) -> None:
-    # Polls, because a waiting statement keeps a snapshot, for which CREATE INDEX CONCURRENTLY in the
-    # other process would wait in turn.
+    # Polls, because a waiting statement has a snapshot, and CREATE INDEX CONCURRENTLY in the other
+    # process would wait for the end of that.
     lock = func.pg_try_advisory_xact_lock if of_transaction else func.pg_try_advisory_lock
-    told = False
-    while not connection.scalar(select(lock(LOCK))):
-        holder = connection.scalar(HOLDER, {"high": LOCK >> 32, "low": LOCK & 0xFFFFFFFF})
+    key = {"high": MIGRATION_LOCK >> 32, "low": MIGRATION_LOCK & 0xFFFFFFFF}
+    is_logged = False
+    while not connection.scalar(select(lock(MIGRATION_LOCK))):
+        holder = connection.scalar(LOCK_HOLDER, key)
         if time.monotonic() > deadline:
-            raise SchemaError(f"{holder} is still changing the schema; look what keeps it")
-        if not told:
-            log.info("Waiting for %s, which is changing the schema.", holder)
-            told = True
+            raise SchemaError(f"timed out waiting for the migration lock held by {holder}")
+        if not is_logged:
+            log.info("Waiting for the migration lock held by %s.", holder)
+            is_logged = True
         _pause(connection, 0.1)
 
 
 def _pause(connection: Connection, seconds: float) -> None:
     connection.rollback()
-    # On the server, which works for every driver.
+    # Sleep on the server, which works for every driver.
     connection.execute(select(func.pg_sleep(seconds)))
     connection.rollback()

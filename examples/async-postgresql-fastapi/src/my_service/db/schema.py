@@ -1,4 +1,4 @@
-"""What happens to the schema, on a connection: status, create, upgrade, downgrade, drop."""
+"""Operations on the schema: status, create, upgrade, downgrade, drop."""
 
 import enum
 import io
@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine, MetaData, inspect, select, text
 from sqlalchemy.orm import Session
 
 from .errors import SchemaError
-from .postgresql import DIALECT, run_alone
+from .postgresql import DIALECT, run_with_migration_lock
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,13 @@ class DatabaseStatus(enum.Enum):
     UP_TO_DATE = "up to date"
     AHEAD = "ahead"
     DIVERGED = "diverged"
-    # As sqlalchemy-helpers calls them.
+    # Their names in sqlalchemy-helpers.
     NO_INFO = EMPTY
     UPGRADE_AVAILABLE = BEHIND
 
 
 class SyncResult(enum.Enum):
-    """What `sync` did."""
+    """The result of `sync`."""
 
     CREATED = "created"
     UPGRADED = "upgraded"
@@ -51,65 +51,61 @@ class SyncResult(enum.Enum):
 def alembic_config(location: str | PathLike[str], url: URL, engine_args: Any = None) -> Config:
     """Return the Alembic configuration for a database and the migrations in a folder."""
     folder = Path(location).absolute()
-    config = Config(folder / "alembic.ini")
-    # ConfigParser takes a % for the beginning of a reference.
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    shown = url.render_as_string(hide_password=False)
-    config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
-    config.attributes["engine_args"] = engine_args
+    config = Config(folder / "alembic.ini", attributes={"engine_args": engine_args})
+    url_string = url.render_as_string(hide_password=False)
+    for name, value in (("script_location", str(folder)), ("sqlalchemy.url", url_string)):
+        # ConfigParser takes a single % for the beginning of a reference.
+        config.set_main_option(name, value.replace("%", "%%"))
     return config
 
 
 def current_heads(connection: Connection) -> tuple[str, ...]:
-    """Return the revisions that the database is at, sorted; none where no migration has run."""
+    """Return the current revisions of the database, sorted; none before the first migration."""
     return tuple(sorted(MigrationContext.configure(connection).get_current_heads()))
 
 
 def read_revisions(config: Config) -> dict[str, bool]:
-    """Return the revisions among the migrations, and whether each is a head. Raises SchemaError."""
+    """Return the revisions of the migrations, each with whether it is a head. Raises SchemaError."""
     scripts = ScriptDirectory.from_config(config)
     try:
         return {script.revision: script.is_head for script in scripts.walk_revisions()}
     except KeyError as error:
-        raise SchemaError(f"a migration follows {error}, which has no file; restore it") from error
+        raise SchemaError(f"the file of revision {error} is missing; restore it") from error
 
 
 def explain(connection: Connection, known: dict[str, bool], metadata: MetaData) -> dict[str, Any]:
-    """Return `status`, `current` and `latest` revision, and a `message` that ends in the next step."""
+    """Return `status`, `current` and `latest` revision, and a `message` with the next step."""
     latest = tuple(sorted(revision for revision, is_head in known.items() if is_head))
     current = current_heads(connection)
-    tables = [] if current else _own_tables(connection, metadata)
+    tables = [] if current else _existing_tables(connection, metadata)
     if tables:
         # Another process may have migrated in between.
         current = current_heads(connection)
-    step = " `db sync` brings it up to date."
+    status, step = "behind", " `db sync` brings it up to date."
     if len(latest) > 1 and current != latest:
-        found, step = DatabaseStatus.DIVERGED, ' Merge them: uv run alembic merge heads -m "Merge"'
+        status, step = "diverged", ' Merge them: uv run alembic merge heads -m "Merge"'
     elif not current and not tables:
-        found = DatabaseStatus.EMPTY
+        status = "empty"
     elif not current:
-        found = DatabaseStatus.DIVERGED
-        step = f" Tables without a history: {', '.join(tables)}. If a revision makes the same, run"
-        step += " `uv run alembic stamp <revision>`; otherwise use an empty schema."
+        status, step = "diverged", f" Tables without a history: {', '.join(tables)}. If a revision"
+        step += " makes them, run `uv run alembic stamp <revision>`; otherwise use an empty schema."
     elif current == latest:
-        found, step = DatabaseStatus.UP_TO_DATE, ""
-    elif known.keys() >= {*current}:
-        found = DatabaseStatus.BEHIND
-    else:
-        found = DatabaseStatus.DIVERGED if len(current) > 1 else DatabaseStatus.AHEAD
+        status, step = "up to date", ""
+    elif not known.keys() >= {*current}:
+        status = "diverged" if len(current) > 1 else "ahead"
         step = " Newer code has migrated it, or the file of a migration is missing."
     at, newest = ", ".join(current) or None, ", ".join(latest) or None
-    message = f"Database is {found.value}: at {at or 'no revision'}, newest is {newest}.{step}"
-    return {"status": found.value, "current": at, "latest": newest, "message": message}
+    message = f"Database is {status}: at {at or 'no revision'}, newest is {newest}.{step}"
+    return {"status": status, "current": at, "latest": newest, "message": message}
 
 
 def create(connection: Connection, config: Config, metadata: MetaData) -> None:
-    """Create the tables of `metadata` and record the newest revision, without any migration."""
+    """Create the tables of `metadata`, and stamp them with the newest revision."""
 
     def work() -> None:
-        found = _own_tables(connection, metadata)
-        if found or current_heads(connection):
-            raise SchemaError(f"the database is not empty, it has {', '.join(found)}; use sync")
+        tables = _existing_tables(connection, metadata)
+        if tables or current_heads(connection):
+            raise SchemaError(f"the database is not empty, it has {', '.join(tables)}; use sync")
         metadata.create_all(connection)
         scripts = ScriptDirectory.from_config(config)
         MigrationContext.configure(connection).stamp(scripts, "heads")
@@ -118,25 +114,24 @@ def create(connection: Connection, config: Config, metadata: MetaData) -> None:
 
 
 def change(connection: Connection, config: Config, work: Callable[[], None]) -> None:
-    """Call `work`, which changes the schema, and commit; one process at a time if it can be had."""
+    """Call `work`, which changes the schema, and commit; under a lock on this project's database."""
     if connection.dialect.name == DIALECT:
-        run_alone(connection, work, config.attributes)
+        run_with_migration_lock(connection, work, config.attributes)
     else:
         work()
         connection.commit()
 
 
 def migrate(connection: Connection, config: Config, command: Any, target: str) -> None:
-    """Run Alembic's `command`, upgrade or downgrade, to `target`."""
-    # A copy, in which env.py finds the connection.
+    """Run Alembic's `command`, upgrade or downgrade, to `target`, on the connection."""
     attributes = {**config.attributes, "connection": connection}
-    copy = Config(config.config_file_name, attributes=attributes)
-    copy.file_config = config.file_config
-    command(copy, target)
+    config_with_connection = Config(config.config_file_name, attributes=attributes)
+    config_with_connection.file_config = config.file_config
+    command(config_with_connection, target)
 
 
 def migration_sql(migrate: Callable[[], None]) -> str:
-    """Return a migration's function as SQL of PostgreSQL, without COMMIT if it needs a connection."""
+    """Return the SQL of a migration on PostgreSQL; without COMMIT if it needs a connection."""
     buffer = io.StringIO()
     options = {"as_sql": True, "literal_binds": True, "output_buffer": buffer}
     context = MigrationContext.configure(dialect_name="postgresql", opts=options)
@@ -146,7 +141,7 @@ def migration_sql(migrate: Callable[[], None]) -> str:
 
 
 def find_losses(connection: Connection, undone: Iterable[Script]) -> list[str]:
-    """Return the tables and columns with rows that the downgrade of migrations drops."""
+    """Return the tables and columns with rows that undoing the migrations drops."""
     losses = []
     for script in undone:
         sql = migration_sql(script.module.downgrade)
@@ -161,7 +156,7 @@ def find_losses(connection: Connection, undone: Iterable[Script]) -> list[str]:
 
 
 def drop(connection: Connection, config: Config, metadata: MetaData) -> None:
-    """Drop every table of `metadata` and the record of the revision. Nothing to drop is no error."""
+    """Drop the tables of `metadata` that exist, and the record of the revision."""
 
     def work() -> None:
         metadata.drop_all(connection)
@@ -171,7 +166,7 @@ def drop(connection: Connection, config: Config, metadata: MetaData) -> None:
 
 
 def report_steps() -> Callable[..., None]:
-    """Return a callback that logs each migration with the time that it took."""
+    """Return a callback that logs each migration with its duration."""
     started = time.perf_counter()
 
     def report(*, step: MigrationInfo, **_: object) -> None:
@@ -185,18 +180,18 @@ def report_steps() -> Callable[..., None]:
 
 
 def is_sqlite(bind: Connection | Engine | Session) -> bool:
-    """Tell whether a connection, an engine or a session talks to SQLite."""
+    """Return whether a connection, an engine or a session is for SQLite."""
     engine = bind.get_bind() if isinstance(bind, Session) else bind
     return engine.dialect.name == "sqlite"
 
 
 def exists_in_db(bind: Connection | Engine, table: str, column: str | None = None) -> bool:
-    """Tell whether a table, or a column of it, exists in the database."""
+    """Return whether a table, or a column of it, exists in the database."""
     if column is None or not inspect(bind).has_table(table):
         return inspect(bind).has_table(table)
-    return column in {found["name"] for found in inspect(bind).get_columns(table)}
+    return column in {existing["name"] for existing in inspect(bind).get_columns(table)}
 
 
-def _own_tables(connection: Connection, metadata: MetaData) -> list[str]:
+def _existing_tables(connection: Connection, metadata: MetaData) -> list[str]:
     exists = inspect(connection).has_table
     return [table.fullname for table in metadata.sorted_tables if exists(table.name, table.schema)]

@@ -1,4 +1,4 @@
-"""Sessions that end when they are dropped."""
+"""Sessions that end their transaction when they are garbage-collected."""
 
 import warnings
 
@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 class ClosingSession(AsyncSession):
-    """Ends its transaction when it is dropped without being closed."""
+    """A session that ends its transaction when it is collected without having been closed."""
 
     def __del__(self) -> None:
         if self.in_transaction():

@@ -1,4 +1,4 @@
-"""Tell Alembic which database to migrate, and which models to compare it with.
+"""Alembic's environment: the database to migrate, and the models to compare it with.
 
 Arguments of `context.configure`, such as `include_object`, may be added to the call.
 """

@@ -12,17 +12,17 @@ from sqlalchemy import URL, Dialect, Engine, ExceptionContext, Pool, create_engi
 from sqlalchemy.exc import ArgumentError
 
 from . import sqlite as backend
-from .errors import ConfigurationError, ConnectionFailed, Failure, ReadOnlyError
+from .errors import ConfigurationError, ConnectionFailed, Failure, check_writable
 from .failures import failure_of, failure_of_connecting
 from .urls import driver_url
 
 log = logging.getLogger(__name__)
 Args = Mapping[str, Any] | None
 
-# Execution options for a read session that sees one state of the database from now on.
+# Execution options for a read session whose statements all read from one snapshot.
 SNAPSHOT = {"isolation_level": backend.SNAPSHOT_LEVEL}
 _engines: WeakSet[Engine] = WeakSet()
-_pools_of_the_parent: list[Pool] = []
+_parent_pools: list[Pool] = []
 
 
 def make_engine(url: str | URL, engine_args: Args = None, read_only: bool = False) -> Engine:
@@ -30,30 +30,30 @@ def make_engine(url: str | URL, engine_args: Args = None, read_only: bool = Fals
 
     `engine_args` are SQLAlchemy's arguments, and those in `backend.OPTIONS`. An engine for another
     database than this project's gets SQLAlchemy's only, and a warning is logged. Raises
-    ConfigurationError for a wrong URL or argument. Using it may raise ConnectionFailed, and writing
-    with `read_only` ReadOnlyError.
+    ConfigurationError for a wrong URL or argument. Connecting may raise ConnectionFailed, and
+    writing with `read_only` ReadOnlyError.
     """
     url = driver_url(url)
-    is_ours = url.get_backend_name() == backend.DIALECT
-    arguments, ours = {**(engine_args or {})}, {"read_url": None, **backend.OPTIONS}
-    settings = {name: arguments.pop(name, default) for name, default in ours.items()}
+    is_supported = url.get_backend_name() == backend.DIALECT
+    arguments, layer_options = {**(engine_args or {})}, {"read_url": None, **backend.OPTIONS}
+    settings = {name: arguments.pop(name, default) for name, default in layer_options.items()}
     try:
-        if is_ours:
+        if is_supported:
             arguments = backend.engine_args(url, arguments, read_only=read_only)
         else:
-            shown = url.set(query={})
-            log.warning("%r is a plain engine: this layer is made for %s.", shown, backend.DIALECT)
+            safe_url = url.set(query={})
+            log.warning("plain engine for %r; this layer is for %s", safe_url, backend.DIALECT)
         engine = create_engine(url, **arguments)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise ConfigurationError(f"the database URL cannot be used: {error}") from error
     except TypeError as error:
-        # SQLAlchemy's message has the wrong names in quotes.
+        # SQLAlchemy quotes the wrong names in its message.
         wrong = {name for name in arguments if f"'{name}'" in str(error)}
         known = {*backend.OPTIONS, *arguments} - wrong
         near = [match for name in wrong for match in get_close_matches(name, known, 1)]
         hint = f"; did you mean {' '.join(near)}?" if near else ""
         raise ConfigurationError(f"an engine argument is wrong{hint} ({error})") from error
-    if is_ours:
+    if is_supported:
         settings["read_only"] = read_only
         backend.install(engine, settings)
         event.listen(engine, "do_connect", partial(_connect, settings))
@@ -63,16 +63,17 @@ def make_engine(url: str | URL, engine_args: Args = None, read_only: bool = Fals
 
 
 def make_read_engine(engine: Engine, engine_args: Args) -> Engine:
-    """Return an engine that only reads, from `read_url` or from the database of `engine`.
+    """Return an engine for reading from `read_url`, or else from the database of `engine`.
 
-    In memory, and for other dialects, where text SQL may write, it shares the connections.
+    It shares the connections of `engine` if that has an in-memory database or another dialect,
+    for which text SQL is not refused.
     """
     read_url = (engine_args or {}).get("read_url")
     if not read_url and not backend.can_read_apart(engine.url):
         return engine.execution_options(read_only=True)
     arguments = {**(engine_args or {})}
     if arguments.get("max_overflow", -1) >= 0:
-        # So that there is one for `explain` while all others are in use.
+        # One for `explain`, while all others are in use.
         arguments["max_overflow"] += 1
     return make_engine(read_url or engine.url, arguments, read_only=True)
 
@@ -80,27 +81,26 @@ def make_read_engine(engine: Engine, engine_args: Args) -> Engine:
 def _connect(settings: Any, dialect: Dialect, record: Any, args: Any, options: Any) -> Any:
     try:
         return backend.connect(dialect, args, options, settings)
-    # Drivers raise TypeError for an unknown parameter, the others for a value out of range.
+    # Drivers raise TypeError for an unknown parameter, OverflowError and ValueError for a value.
     except (dialect.loaded_dbapi.Error, OSError, OverflowError, TypeError, ValueError) as error:
         failure = failure_of_connecting(error)
-        cure = backend.CURES.get(failure, backend.CURES[Failure.UNREACHABLE])
-        reason = str(error) or type(error).__name__
-        raise ConnectionFailed(f"cannot connect: {cure} ({reason})", failure) from error
+        hints = backend.CONNECTION_HINTS
+        hint, reason = hints.get(failure, hints[Failure.UNREACHABLE]), str(error) or repr(error)
+        raise ConnectionFailed(f"could not connect; {hint} ({reason})", failure) from error
 
 
 def _handle_read_only(context: ExceptionContext) -> None:
     if failure_of(context.original_exception) is Failure.READ_ONLY:
-        connection = context.connection
-        if connection is not None and connection.get_execution_options().get("read_only"):
-            raise ReadOnlyError from context.original_exception
-        # The server has become a standby. A new connection finds the one that writes.
+        if context.connection is not None:
+            check_writable(context.connection)
+        # The server has become a standby; a new connection may reach the new primary.
         context.is_disconnect = True
 
 
 def _leave_connections_to_parent() -> None:
     for engine in _engines:
-        # Kept, because collecting a pool closes connections that the parent process uses.
-        _pools_of_the_parent.append(engine.pool)
+        # Kept, because the parent's connections would be closed with the pool.
+        _parent_pools.append(engine.pool)
         engine.dispose(close=False)
 
 

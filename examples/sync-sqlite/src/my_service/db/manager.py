@@ -1,4 +1,4 @@
-"""The manager: it owns the engines, the sessions and the schema of one database."""
+"""The manager of a database: its engines, its sessions and its schema."""
 
 import random
 import threading
@@ -23,21 +23,21 @@ from .sessions import ClosingSession
 
 R = TypeVar("R")
 
-# Alembic keeps the migration that is running in module globals: one at a time in each process.
+# Because Alembic has module globals for the current migration, a process runs one at a time.
 _alembic_lock = threading.Lock()
 
 
 class DatabaseManager:
-    """Owns one database. Build one a process, and dispose of it at the end (or use `with`).
+    """Owns one database. Build one per process, and dispose of it at the end (or use `with`).
 
-    `Session` makes sessions that may write, `ReadSession` sessions that only read: the database
-    refuses to write in them, and each statement stands for itself, without a transaction.
-    A unit of work, committed at the end and rolled back on any error:
+    `Session` makes sessions that may write. In sessions of `ReadSession`, the database refuses to
+    write, and each statement runs without a transaction. A unit of work is committed at the end and
+    rolled back on any error:
 
         with manager.Session.begin() as session:
             session.add(User(name="ada"))
 
-    To read several times from one state of the database, let a read session begin with
+    To read several times from one snapshot of the database, begin a read session with
 
         session.connection(execution_options=SNAPSHOT)
     """
@@ -50,23 +50,23 @@ class DatabaseManager:
         engine_args: Mapping[str, Any] | None = None,
         base_model: type[DeclarativeBase] | None = None,
     ) -> None:
-        """Take the database's URL, the folder of the migrations, and arguments for the engine.
+        """Set up the engines, without connecting; see `make_engine` for `engine_args`.
 
-        `base_model` is the base of the models, if not `Base`. Raises ConfigurationError.
+        `alembic_location` is the folder of the migrations; `base_model` is the base of the models,
+        if it is not `Base`. Raises ConfigurationError.
         """
         self.engine = make_engine(url, engine_args)
         self.read_engine = make_read_engine(self.engine, engine_args)
-        # Otherwise a session that is used after its end begins a transaction that nobody ends.
-        options: Any = {"expire_on_commit": False, "close_resets_only": False}
-        options["class_"] = ClosingSession
+        options: Any = {"class_": ClosingSession, "expire_on_commit": False}
+        # Because a closed session would begin another transaction if it were used, refuse its use.
+        options["close_resets_only"] = False
         self.Session = sessionmaker(self.engine, **options)
         self.ReadSession = sessionmaker(self.read_engine, **options)
         self.alembic_cfg = schema.alembic_config(alembic_location, self.engine.url, engine_args)
         self.schema_engine = self.read_engine
         if engine_args and engine_args.get("read_url"):
-            # A replica may lag behind, or be missing.
-            primary = {**engine_args, "read_url": None}
-            self.schema_engine = make_read_engine(self.engine, primary)
+            # On the primary, because a replica may lag behind.
+            self.schema_engine = make_read_engine(self.engine, {**engine_args, "read_url": None})
         self.metadata = (base_model or Base).metadata
         self._revisions: dict[str, bool] = {}
 
@@ -111,12 +111,12 @@ class DatabaseManager:
         raise ValueError("attempts has to be at least 1")
 
     def create(self) -> None:
-        """Create the tables from the models, without migrations. Raises SchemaError if there are any."""
+        """Create the tables of the models, without migrations. Raises SchemaError if any exist."""
         self._run_on(self.engine, schema.create, self.alembic_cfg, self.metadata)
 
     def upgrade(self, target: str = "head") -> None:
         """Run the migrations up to the revision `target`."""
-        state = self._look()
+        state = self._get_state()
         # At head, do not wait for another process.
         if target != "head" or state["status"] != "up to date":
             self._migrate(command.upgrade, target)
@@ -130,18 +130,18 @@ class DatabaseManager:
         self._run_on(self.engine, schema.drop, self.alembic_cfg, self.metadata)
 
     def sync(self) -> SyncResult:
-        """Bring the schema up to date, whether the database is empty, behind or there already.
+        """Bring the schema up to date by the migrations that are pending.
 
-        Raises SchemaError for tables of ours without a history, and for another history.
+        Raises SchemaError for a schema that has diverged from the migrations.
         """
-        state = self._look()
-        if state["status"] in ("up to date", "ahead"):
-            is_ahead = state["status"] == "ahead"
-            return SyncResult.AHEAD if is_ahead else SyncResult.ALREADY_UP_TO_DATE
+        state = self._get_state()
         if state["status"] == "diverged":
             raise SchemaError(state["message"])
-        self._migrate(command.upgrade, "head")
-        return SyncResult.CREATED if state["status"] == "empty" else SyncResult.UPGRADED
+        if state["status"] in ("empty", "behind"):
+            self._migrate(command.upgrade, "head")
+            return SyncResult.CREATED if state["status"] == "empty" else SyncResult.UPGRADED
+        is_ahead = state["status"] == "ahead"
+        return SyncResult.AHEAD if is_ahead else SyncResult.ALREADY_UP_TO_DATE
 
     def get_status(self, *, reread: bool = True) -> DatabaseStatus:
         """Return the state of the schema relative to the migrations; see `explain`."""
@@ -149,7 +149,7 @@ class DatabaseManager:
         return DatabaseStatus(state["status"])
 
     def explain(self, *, reread: bool = True) -> dict[str, Any]:
-        """Return `schema.explain`; with `reread=False`, for the migrations as they were read before."""
+        """Return `schema.explain`; with `reread=False`, read the migrations only the first time."""
         if reread or not self._revisions:
             self._revisions = schema.read_revisions(self.alembic_cfg)
         with self.schema_engine.connect() as connection:
@@ -165,12 +165,12 @@ class DatabaseManager:
         return ", ".join(heads) or None
 
     def get_latest_revision(self) -> str | None:
-        """Return the newest revision, or all heads with commas between, or None without migrations."""
+        """Return the newest revision, all heads with commas between, or None without migrations."""
         heads = ScriptDirectory.from_config(self.alembic_cfg).get_heads()
         return ", ".join(sorted(heads)) or None
 
     def dispose(self) -> None:
-        """Close the connections of the pools. The manager can be used again afterwards."""
+        """Close the idle connections of the pools. The manager can still be used afterwards."""
         self.engine.dispose()
         self.read_engine.dispose()
         self.schema_engine.dispose()
@@ -178,7 +178,7 @@ class DatabaseManager:
     def _migrate(self, run: Callable[..., None], target: str) -> None:
         self._run_on(self.engine, schema.migrate, self.alembic_cfg, run, target)
 
-    def _look(self) -> dict[str, Any]:
+    def _get_state(self) -> dict[str, Any]:
         known = schema.read_revisions(self.alembic_cfg)
         return self._run_on(self.schema_engine, schema.explain, known, self.metadata)
 
@@ -195,7 +195,7 @@ class DatabaseManager:
                     is_full = error.failure is Failure.TOO_MANY_CONNECTIONS
                     if not is_full or time.monotonic() > deadline:
                         raise
-                    # Another pool of ours may hold the last one.
+                    # An idle connection in another of these pools may be the one that is missing.
                     self.dispose()
                 time.sleep(random.uniform(0.1, 0.5))  # noqa: S311
         finally:

@@ -1,13 +1,13 @@
 """Look rows up by attribute, create them and update them, without losing a race.
 
-The functions serve any mapped class; `Base` offers them as methods.
+The functions take any mapped class; `Base` has them as methods.
 
-* Keyword arguments look up; a name that the model does not have raises TypeError before any SQL;
-  a column called `defaults` or `create_defaults` is looked up as `defaults__exact=…`.
-* Pending changes are flushed first; what is returned is loaded, and shows what the row holds.
+* Rows are looked up by the keyword arguments; a name that the model lacks raises TypeError before
+  any SQL. A column called `defaults` or `create_defaults` is looked up as `defaults__exact=…`.
+* Pending changes are flushed first, and returned objects have the values of their rows.
 * None finds NULL, and in a JSON column the JSON null as well. More than one match raises
   sqlalchemy.exc.MultipleResultsFound.
-* Concurrent callers are safe only where a unique constraint covers what is looked up.
+* Concurrent callers are safe only where a unique constraint covers the looked-up columns.
 """
 
 from collections.abc import Mapping
@@ -37,23 +37,21 @@ SESSION_EVENTS = attrgetter(
 
 def get_by_pk(session: Session, model: type[T], pk: Any, /) -> T | None:
     """Return the row with this primary key, or None. A composite key is a tuple."""
-    names = _primary_key(inspect(model, raiseerr=True))
-    values = pk if isinstance(pk, tuple) else (pk,)
-    if len(values) != len(names):
-        raise TypeError(f"the primary key of {model.__name__} is ({', '.join(names)})")
-    return _find(session, model, dict(zip(names, values, strict=True)))
+    if not session.autoflush:
+        session.flush()
+    return session.get(model, pk, populate_existing=True)
 
 
 def get_one(session: Session, model: type[T], /, **attrs: Any) -> T:
     """Return the one row that matches. Raises sqlalchemy.exc.NoResultFound if there is none.
 
-    The row is not locked: to change what depends on its values, there is `update_or_create`.
+    The row is not locked; use `update_or_create` for a change that depends on its values.
     """
-    attrs = _checked(model, attrs)
-    found = _find(session, model, attrs)
-    if found is None:
+    attrs = _strip_exact_suffix(model, attrs)
+    instance = _find(session, model, attrs)
+    if instance is None:
         raise NoResultFound("No row was found when one was required")
-    return found
+    return instance
 
 
 def get_or_create(
@@ -61,11 +59,11 @@ def get_or_create(
 ) -> tuple[T, bool]:
     """Return the row that matches, created if there is none, and whether it was created.
 
-    `defaults` holds further values for a new row; callables are called then. If another caller was
-    faster, theirs is returned. Raises IntegrityError if the new row breaks any other constraint.
-    The transaction goes on in both cases.
+    `defaults` has further values for a new row; callables are called. If another caller creates
+    the row first, it is returned. Raises IntegrityError if the new row breaks another constraint.
+    The transaction can be continued in both cases.
     """
-    attrs = _checked(model, attrs, defaults)
+    attrs = _strip_exact_suffix(model, attrs, defaults)
     return _find_or_insert(session, model, attrs, defaults, None)
 
 
@@ -79,29 +77,35 @@ def update_or_create(
 ) -> tuple[T, bool]:
     """Update the row that matches with `defaults`, or create it; return it and whether it is new.
 
-    A new row gets `create_defaults` if given (an empty one counts), and otherwise `defaults`.
-    Callables are called, SQL expressions such as `User.visits + 1` are evaluated by the database.
-    The row is locked from here to the end of the transaction, so that no update is lost.
+    A new row gets `create_defaults` instead, unless it is None. Callables are called, and SQL
+    expressions such as `User.visits + 1` are evaluated by the database.
+    The row is locked until the end of the transaction, so that no update is lost.
     Raises IntegrityError if the row would break another constraint.
     """
-    attrs = _checked(model, attrs, defaults, create_defaults)
+    attrs = _strip_exact_suffix(model, attrs, defaults, create_defaults)
     new = defaults if create_defaults is None else create_defaults
     return _find_or_insert(session, model, attrs, new, defaults or {})
 
 
 def _find(session: Session, model: type[T], attrs: Values, lock: bool = False) -> T | None:
-    # The statement overwrites what is in memory; without autoflush, changes would be lost.
+    # Because the statement overwrites pending changes, flush them even without autoflush.
     if not session.autoflush:
         session.flush()
-    return session.scalars(_statement(model, attrs, lock), attrs).unique().one_or_none()
+    mapper = inspect(model, raiseerr=True)
+    names = tuple((name, value is None) for name, value in attrs.items())
+    if all(name in mapper.column_attrs and not _is_sql(value) for name, value in attrs.items()):
+        statement = _cached_select(mapper, names, lock)
+    else:
+        statement = _select(mapper, attrs, lock)
+    return session.scalars(statement, attrs).unique().one_or_none()
 
 
 def _find_or_insert(
     session: Session, model: type[T], attrs: Values, new: Values | None, update: Values | None
 ) -> tuple[T, bool]:
     check_writable(session.get_bind(model))
-    found = _find(session, model, attrs, lock=update is not None)
-    if found is None:
+    existing = _find(session, model, attrs, lock=update is not None)
+    if existing is None:
         if (inserted := _insert(session, model, {**attrs, **(new or {})})) is not None:
             return inserted, True
         try:
@@ -111,25 +115,25 @@ def _find_or_insert(
                 _flush(session, instance)
             return instance, True
         except IntegrityError:
-            found = _find(session, model, attrs, lock=update is not None)
-            if found is None:
+            existing = _find(session, model, attrs, lock=update is not None)
+            if existing is None:
                 raise
     if update:
         for name, value in _resolve_callables(update).items():
-            setattr(found, name, value)
-        _flush(session, found)
-    return found, False
+            setattr(existing, name, value)
+        _flush(session, existing)
+    return existing, False
 
 
 def _insert(session: Session, model: type[T], values: dict[str, Any]) -> T | None:
-    """Insert a row without a flush; return None if its key exists, or if it takes a savepoint."""
+    """Insert a row without a flush; return None if its key exists, or if it needs a savepoint."""
     mapper = inspect(model, raiseerr=True)
     statement, columns = _cached_insert(mapper, tuple((n, v is None) for n, v in values.items()))
     instances = mapper.class_manager.dispatch
     if (
         statement is None
         or session.get_bind(mapper).dialect.name != backend.DIALECT
-        # When a savepoint is rolled back, a session forgets only what it has flushed.
+        # Because a session expunges only flushed objects when a savepoint is rolled back.
         or session.in_nested_transaction()
         or any(_is_special(values[name], column.type) for name, column in columns.items())
         or any(SESSION_EVENTS(session.dispatch) + MODEL_EVENTS(mapper.dispatch))
@@ -158,16 +162,16 @@ def _construct(model: type[T], values: dict[str, Any]) -> T:
 
 def _flush(session: Session, instance: Any) -> None:
     session.flush()
-    # Load now what the flush has expired, and what the model loads eagerly.
+    # Load the attributes that the flush has expired, and those that the model loads eagerly.
     state = inspect(instance, raiseerr=True)
     names = state.expired_attributes.intersection(state.mapper.column_attrs.keys())
-    names |= state.unloaded & {found.key for found in eager_relationships(state.mapper)}
+    names |= state.unloaded & {attribute.key for attribute in eager_relationships(state.mapper)}
     if names:
         session.refresh(instance, names)
 
 
-def _checked(model: type[Any], attrs: dict[str, Any], *others: Values | None) -> dict[str, Any]:
-    """Strip `__exact`. Raises TypeError for names that are no attributes, and lists those."""
+def _strip_exact_suffix(model: type[Any], attrs: Values, *others: Values | None) -> dict[str, Any]:
+    """Return `attrs` without `__exact`. Raises TypeError for names that the model lacks."""
     attrs = {name.removesuffix("__exact"): value for name, value in attrs.items()}
     for name in (name for mapping in (attrs, *others) for name in mapping or ()):
         if not hasattr(model, name):
@@ -183,20 +187,7 @@ def _resolve_callables(values: Values | None) -> dict[str, Any]:
 @lru_cache
 def eager_relationships(mapper: Mapper[Any]) -> list[Any]:
     """Return the attributes of the relationships that are loaded along with a row."""
-    return [found.class_attribute for found in mapper.relationships if found.lazy in EAGER]
-
-
-@lru_cache
-def _primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
-    return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
-
-
-def _statement(model: type[T], attrs: Values, lock: bool) -> Select[T]:
-    mapper = inspect(model, raiseerr=True)
-    if all(name in mapper.column_attrs and not _is_sql(value) for name, value in attrs.items()):
-        names = tuple((name, value is None) for name, value in attrs.items())
-        return _cached_select(mapper, names, lock)
-    return _select(mapper, attrs, lock)
+    return [related.class_attribute for related in mapper.relationships if related.lazy in EAGER]
 
 
 def _is_sql(value: object) -> bool:
@@ -205,7 +196,7 @@ def _is_sql(value: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def _cached_select(mapper: Mapper[T], names: Names, lock: bool) -> Select[T]:
-    """Return the statement that looks up these names. Building it costs more than running it."""
+    """Return a statement that looks up these names. Building it takes longer than running it."""
     return _select(mapper, {name: None if null else bindparam(name) for name, null in names}, lock)
 
 
@@ -217,13 +208,13 @@ def _cached_insert(mapper: Mapper[Any], names: Names) -> tuple[Any, dict[str, Co
     filled = {getattr(table, "autoincrement_column", None), *columns.values()}
     special = (mapper.inherits, mapper.polymorphic_on, mapper.version_id_col)
     if (
-        # On PostgreSQL, a row that breaks another constraint than a unique one needs a savepoint.
+        # On PostgreSQL, a row needs a savepoint if it can break another than a unique constraint.
         not isinstance(table, Table)
         or table.foreign_keys
         or any(isinstance(constraint, CheckConstraint) for constraint in table.constraints)
         or any(not (c.nullable or c.default or c.server_default or c in filled) for c in table.c)
-        # A flush does more for these.
-        or any(found is not None for found in special)
+        # These need a flush.
+        or any(feature is not None for feature in special)
         or mapper.class_manager.original_init is not registry().constructor
         or eager_relationships(mapper)
         or any(p.deferred or not isinstance(p.expression, Column) for p in mapper.column_attrs)

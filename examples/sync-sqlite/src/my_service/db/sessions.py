@@ -1,4 +1,4 @@
-"""Sessions that end when they are dropped."""
+"""Sessions that end their transaction when they are garbage-collected."""
 
 import warnings
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 
 class ClosingSession(Session):
-    """Ends its transaction when it is dropped without being closed."""
+    """A session that ends its transaction when it is collected without having been closed."""
 
     def __del__(self) -> None:
         if self.in_transaction():
-            # The garbage collector has ended the transaction of what it collects.
+            # Raised if the garbage collector has cleared the weak reference to the session.
             with suppress(AttributeError):
                 self.invalidate()
             warnings.warn("a session was not closed", ResourceWarning, source=self, stacklevel=2)
@@ -31,7 +31,7 @@ class _Transaction(SessionTransaction):
 
 @event.listens_for(ClosingSession, "after_transaction_create")
 def _refer_weakly(session: Session, transaction: Any) -> None:
-    # Otherwise the two refer to each other, and only the garbage collector drops them.
+    # Without the cycle of references, a session that is dropped is collected at once.
     del transaction.session
     transaction.reference = ref(session)
     transaction.__class__ = _Transaction

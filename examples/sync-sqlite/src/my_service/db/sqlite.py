@@ -17,20 +17,17 @@ log = logging.getLogger(__name__)
 
 DIALECT = "sqlite"
 SNAPSHOT_LEVEL = "SERIALIZABLE"
-# Engine arguments that SQLAlchemy does not have.
+# Engine arguments of this layer.
 OPTIONS: dict[str, Any] = {
-    # How many seconds to wait for a writer in another process.
-    "busy_timeout": 30,
-    # Readers do not wait for writers. Off for a file on a network share.
-    "wal": True,
+    "busy_timeout": 30,  # seconds to wait for a writer in another process
+    "wal": True,  # readers do not wait for writers; off for a file on a network share
 }
 # Arguments of `context.configure`.
 MIGRATION_OPTIONS: dict[str, Any] = {"render_as_batch": True}
-# In `upsert_many`, whether a row is new, which SQLite does not return.
+# The column in which `upsert_many` returns whether a row is new, which SQLite cannot return.
 IS_INSERTED: Any = text("NULL")
 
-# Result codes.
-CODES = {
+ERROR_CODES = {  # result codes
     Failure.UNREACHABLE: ("SQLITE_CANTOPEN",),
     Failure.UNKNOWN_DATABASE: ("SQLITE_NOTADB",),
     Failure.READ_ONLY: ("SQLITE_READONLY",),
@@ -41,10 +38,10 @@ CODES = {
     Failure.CHECK_VIOLATION: ("SQLITE_CONSTRAINT_CHECK",),
     Failure.NOT_NULL_VIOLATION: ("SQLITE_CONSTRAINT_NOTNULL",),
 }
-WORDS: dict[str, Failure] = {}
-CURES = {
-    Failure.UNREACHABLE: "the file cannot be used: correct its permissions, or DATABASE_URL",
-    Failure.UNKNOWN_DATABASE: "the file is no SQLite database: move it, or correct DATABASE_URL",
+MESSAGE_PATTERNS: dict[str, Failure] = {}
+CONNECTION_HINTS = {
+    Failure.UNREACHABLE: "the file cannot be opened; check its permissions and DATABASE_URL",
+    Failure.UNKNOWN_DATABASE: "the file is not a SQLite database; check DATABASE_URL",
     Failure.TIMEOUT: "another process holds the write lock of the file; stop it or try again",
 }
 
@@ -61,7 +58,7 @@ def columns_of(error: exc.DBAPIError) -> list[str]:
 
 
 def can_read_apart(url: URL) -> bool:
-    """Return whether a second engine for a URL reads from the same database."""
+    """Return whether a second engine for the URL has the same database."""
     return url.get_backend_name() == DIALECT and not _is_memory(url)
 
 
@@ -79,10 +76,10 @@ def engine_args(url: URL, arguments: dict[str, Any], *, read_only: bool) -> dict
 
 
 def install(engine: Engine, settings: Mapping[str, Any]) -> None:
-    """Begin transactions explicitly, and refuse parameters that PostgreSQL would refuse."""
+    """Emit BEGIN explicitly, and refuse NUL characters in parameters."""
     is_memory = _is_memory(engine.url)
     dialect: Any = engine.dialect
-    # With events of the engine, a session would take a tenth longer.
+    # Not by an event of the engine, which would make a session a tenth slower.
     dialect.do_begin = partial(_begin, immediate=not (is_memory or settings["read_only"]))
     for name in ("do_execute", "do_executemany"):
         event.listen(engine, name, _refuse_nul)
@@ -91,9 +88,9 @@ def install(engine: Engine, settings: Mapping[str, Any]) -> None:
 
 
 def connect(dialect: Dialect, args: Any, options: Any, settings: Mapping[str, Any]) -> Any:
-    """Open a connection with foreign keys on, only for reading if `settings` has `read_only`."""
+    """Open a connection with foreign keys on, for reading only if `settings` has `read_only`."""
     if not (options.get("uri") or Path(args[0]).parent.is_dir()):
-        raise FileNotFoundError(f"there is no folder {Path(args[0]).parent}; create it")
+        raise FileNotFoundError(f"the folder {Path(args[0]).parent} does not exist; create it")
     connection = dialect.connect(*args, **options)
     try:
         cursor = connection.cursor()
@@ -111,7 +108,7 @@ def connect(dialect: Dialect, args: Any, options: Any, settings: Mapping[str, An
 
 
 class ClosingConnection(sqlite3.Connection):
-    """Ends its transaction when it is closed, even while a cursor of a cancelled task is open."""
+    """A connection that ends its transaction on `close`, even if a cursor is still open."""
 
     def close(self) -> None:
         if self.in_transaction:
@@ -119,16 +116,16 @@ class ClosingConnection(sqlite3.Connection):
         super().close()
 
 
-def run_alone(connection: Connection, work: Callable[[], None], options: Mapping[str, Any]) -> None:
+def run_with_migration_lock(connection: Connection, work: Callable[[], None], options: Any) -> None:
     """Call `work`, which changes the schema on the connection, in a transaction of its own.
 
-    It holds the write lock, so no other process changes anything meanwhile. Foreign keys are off,
+    The transaction has the write lock, so no other process writes meanwhile. Foreign keys are off,
     because rebuilding a table would delete the rows that refer to it, and checked at the end.
 
-    Raises SchemaError if another process keeps the lock for longer than `busy_timeout`, or if rows
-    would refer to nothing, and what `work` raises.
+    Raises SchemaError if another process keeps the lock for longer than `busy_timeout`, or if a
+    foreign key would have no row to refer to, and what `work` raises.
     """
-    # Outside of any transaction, where SQLite would ignore it.
+    # Before the transaction, because SQLite ignores it within one.
     connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
     try:
         _begin_when_free(connection)
@@ -143,43 +140,38 @@ def run_alone(connection: Connection, work: Callable[[], None], options: Mapping
 
 
 def _begin_when_free(connection: Connection) -> None:
-    """Begin a transaction, and log if another process holds the write lock."""
+    """Begin a transaction, and log a wait for the write lock."""
     cursor = connection.connection.cursor()
     cursor.execute("PRAGMA busy_timeout")
     (milliseconds,) = cursor.fetchone() or (0,)
     deadline = time.monotonic() + milliseconds / 1000
     file = connection.engine.url.database
-    told = False
-    # SIGINT is handled between calls of SQLite only, so let none of them wait for long.
+    message = f"another process holds the write lock of {file}; stop it or try again"
+    is_logged = False
+    # Short, because Python handles SIGINT only between calls of SQLite.
     cursor.execute("PRAGMA busy_timeout=100")
     try:
-        while not _try_to_begin(connection):
-            if time.monotonic() > deadline:
-                raise SchemaError(
-                    f"another process holds the write lock of {file}; stop it or try again"
-                )
-            if not told:
-                log.info("Waiting for another process that writes to %s.", file)
-                told = True
+        while True:
+            try:
+                connection.begin()
+                return
+            except exc.OperationalError as error:
+                if code_of(error.orig) not in ERROR_CODES[Failure.TIMEOUT]:
+                    raise
+                if time.monotonic() > deadline:
+                    raise SchemaError(message) from error
+                if not is_logged:
+                    log.info("Waiting for another process that writes to %s.", file)
+                    is_logged = True
     finally:
         if not connection.invalidated:
             cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
-def _try_to_begin(connection: Connection) -> bool:
-    try:
-        connection.begin()
-    except exc.OperationalError as error:
-        if code_of(error.orig) in CODES[Failure.TIMEOUT]:
-            return False
-        raise
-    return True
-
-
 def _begin(connection: PoolProxiedConnection, *, immediate: bool) -> None:
-    # The driver would begin at the first write, and leave DDL and savepoints outside. Its
-    # `isolation_level` is None under AUTOCOMMIT. IMMEDIATE takes the write lock, so that no other
-    # process writes after this one has read.
+    # Because the driver delays BEGIN until the first write, and leaves DDL and savepoints outside.
+    # Its `isolation_level` is None under AUTOCOMMIT. IMMEDIATE takes the write lock, so that no
+    # other process writes after this one has read.
     if getattr(connection.dbapi_connection, "isolation_level", "") is not None:
         cursor = connection.cursor()
         cursor.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
@@ -187,7 +179,7 @@ def _begin(connection: PoolProxiedConnection, *, immediate: bool) -> None:
 
 
 def _set_query_only(connection: Connection) -> None:
-    # In memory, sessions of both kinds share the connection.
+    # Because sessions of both kinds share the connection of a database in memory.
     is_reader = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql(f"PRAGMA query_only={is_reader:d}")
 
@@ -198,23 +190,23 @@ def _is_memory(url: URL) -> bool:
 
 
 def _use_wal(cursor: Any, deadline: float) -> None:
-    # SQLite does not wait, as it does elsewhere, while another process writes to a file without WAL.
+    # Because `busy_timeout` does not apply to the change to WAL while another process writes.
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=NORMAL")
             return
         except Exception as error:
-            if code_of(error) not in CODES[Failure.TIMEOUT]:
+            if code_of(error) not in ERROR_CODES[Failure.TIMEOUT]:
                 raise
-            # A reader need not wait for a long transaction. Later connections try again.
+            # Later connections try again; a reader need not wait for a long transaction.
             if time.monotonic() > deadline:
                 return
             time.sleep(0.005)
 
 
 def _refuse_nul(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
-    """Raise ValueError for NUL in a text, which SQLite would store, and PostgreSQL refuses."""
+    """Raise ValueError for NUL characters in text, which PostgreSQL refuses and SQLite stores."""
     for value in _texts(parameters):
         if "\0" in value:
             raise ValueError(f"a text may not contain NUL characters: {value!r}")

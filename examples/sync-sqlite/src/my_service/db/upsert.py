@@ -28,19 +28,20 @@ def upsert_many(
 
     `rows` are mappings of attribute names to values, all with the same names. `on` names the
     attributes whose unique constraint identifies a row, `update` those to overwrite in a row that
-    exists: by default all but `on`, and none if it is empty. Overwriting sets columns with
-    `onupdate` as well; a function is called once, with None for its context.
+    exists: by default all but `on`, and none if it is empty. Columns with `onupdate` are then
+    overwritten as well; a function is called once, with None for its context.
 
     Returns the objects in the order of their keys, each with True if it was inserted, False if it
     was updated, and None on SQLite. With `returning=False`, which is faster, the list is empty.
 
-    Writes `batch` rows a statement, a collection in the order of its keys, so that concurrent calls
-    wait for each other instead of deadlocking. A generator is sorted batch by batch, in constant
-    memory if `returning` is False; calls that share keys may deadlock. Of equal keys the last wins.
+    Writes `batch` rows per statement, a collection in the order of its keys, so that concurrent
+    calls wait for each other instead of deadlocking. A generator is sorted batch by batch, in
+    constant memory if `returning` is False; calls that share keys may deadlock. Of rows with equal
+    keys, the last one is written.
 
-    Raises TypeError for names that are no columns; ValueError for rows that differ in their names,
-    lack what `on` or `update` names or, if returned, have keys equal in the database only;
-    NotImplementedError to count `version_id_col`.
+    Raises TypeError for names that are not columns; ValueError for rows with different names or
+    without those in `on` and `update`, and, if rows are returned, for keys that only the database
+    considers equal; NotImplementedError for an update of a model with `version_id_col`.
     """
     check_writable(session.get_bind())
     remaining = iter(rows)
@@ -58,7 +59,7 @@ def upsert_many(
         raise ValueError(f"every row must have a value for {', '.join([*key, *overwritten])}")
     dialect = session.get_bind().dialect.name
     if dialect != backend.DIALECT:
-        raise NotImplementedError(f"upsert_many serves {backend.DIALECT}, not {dialect}")
+        raise NotImplementedError(f"upsert_many supports {backend.DIALECT}, not {dialect}")
     if overwritten and mapper.version_id_col is not None:
         raise NotImplementedError(f"upsert_many does not increment {mapper.version_id_col}")
 
@@ -82,7 +83,7 @@ def upsert_many(
     if not session.autoflush:
         session.flush()
 
-    found: dict[int, tuple[T, bool | None]] = {}
+    results: dict[int, tuple[T, bool | None]] = {}
     while chunk:
         if any(row.keys() != names or None in map(row.get, key) for row in chunk):
             raise ValueError(f"rows must have the same attributes and no None in {', '.join(key)}")
@@ -93,12 +94,12 @@ def upsert_many(
             result = session.execute(statement, part)
             pairs = [(row[0], row[1]) for row in result] if returning else []
             if len({id(instance) for instance, _ in pairs}) < len(pairs):
-                raise ValueError("two keys are equal in the database only; make them equal")
+                raise ValueError("different keys are equal in the database; write them alike")
             for instance, is_new in pairs:
-                found.setdefault(id(instance), (instance, is_new))
+                results.setdefault(id(instance), (instance, is_new))
         chunk = [dict(row) for row in islice(remaining, size)]
     return sorted(
-        found.values(), key=lambda pair: tuple(_sortable(getattr(pair[0], name)) for name in key)
+        results.values(), key=lambda pair: tuple(_sortable(getattr(pair[0], name)) for name in key)
     )
 
 
@@ -107,7 +108,7 @@ def _listed(names: str | Sequence[str]) -> list[str]:
 
 
 def _sortable(value: Any) -> Any:
-    # Lists cannot be hashed, nor enums sorted. Their repr is the same in every process.
+    # Lists have no hash, enums no order, but a repr that is the same in every process.
     kind: Any = type(value)
     sorts = kind.__lt__ is not object.__lt__  # type: ignore[operator]
     return value if kind.__hash__ and sorts else repr(value)

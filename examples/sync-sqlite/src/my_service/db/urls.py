@@ -1,4 +1,4 @@
-"""Which driver serves a database URL."""
+"""Choose the driver for a database URL."""
 
 import re
 
@@ -7,8 +7,8 @@ from sqlalchemy.exc import ArgumentError
 
 from .errors import ConfigurationError
 
-# Dialect -> the drivers that can serve it here, the default first.
 MYSQL = ("pymysql", "cymysql", "mariadbconnector", "mysqlconnector", "mysqldb", "pyodbc")
+# Dialects, each with its drivers; the first is the default.
 DRIVERS = {
     "cockroachdb": ("psycopg", "psycopg2"),
     "mariadb": MYSQL,
@@ -18,8 +18,8 @@ DRIVERS = {
     "postgresql": ("psycopg", "psycopg2", "psycopg2cffi"),
     "sqlite": ("pysqlite", "pysqlcipher"),
 }
-# Drivers that need asyncio: a URL that names one gets the default of its dialect.
-TRANSLATED = {
+# Drivers that need asyncio, in place of which a URL gets the default one of its dialect.
+INCOMPATIBLE_DRIVERS = {
     *("aiomysql", "aioodbc", "aiosqlite", "asyncmy", "asyncpg", "oracledb_async", "psycopg_async"),
 }
 ALIASES = {"postgres": "postgresql", "cockroach": "cockroachdb"}
@@ -28,11 +28,10 @@ UNESCAPED = re.compile(r"[^:]*://[^:/]*:[^@]*@[^?]*@")
 
 
 def driver_url(url: str | URL) -> URL:
-    """Return the URL with the driver that the engine shall use; all else stays as it is.
+    """Return the URL with a driver that can be used here; all else is unchanged.
 
-    `postgresql://…`, `postgres://…` and `sqlite:///…` get their driver. One that is named and can
-    serve is kept. Pydantic's types for URLs are read as text. Raises ConfigurationError,
-    without the password, for anything else.
+    A driver that the URL names is kept if `DRIVERS` has it. Pydantic's URLs are accepted, too.
+    Raises ConfigurationError, without the password, for a URL that cannot be used.
     """
     text = url.render_as_string(hide_password=False) if isinstance(url, URL) else str(url)
     if text != text.strip("\"' \t\r\n"):
@@ -51,9 +50,9 @@ def driver_url(url: str | URL) -> URL:
     dialect = ALIASES.get(dialect, dialect)
     if dialect not in DRIVERS:
         raise ConfigurationError(f"unknown database '{dialect}'; use one of: {', '.join(DRIVERS)}")
-    if not driver or driver in TRANSLATED:
+    if not driver or driver in INCOMPATIBLE_DRIVERS:
         driver = DRIVERS[dialect][0]
     if driver not in DRIVERS[dialect]:
         choices = ", ".join(DRIVERS[dialect])
-        raise ConfigurationError(f"'{driver}' cannot serve {dialect} here; use one of: {choices}")
+        raise ConfigurationError(f"no driver '{driver}' for {dialect} here; use one of: {choices}")
     return parsed.set(drivername=f"{dialect}+{driver}")

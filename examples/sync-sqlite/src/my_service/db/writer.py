@@ -1,4 +1,4 @@
-"""The pool of the one connection to SQLite that writes."""
+"""A pool for the one connection to SQLite that writes."""
 
 import gc
 import logging
@@ -11,7 +11,7 @@ from sqlalchemy.util.queue import Empty, Queue
 
 
 class FairQueue(Queue[ConnectionPoolEntry]):
-    """Gives a connection to the thread that has waited longest."""
+    """A queue that gives a connection to the thread that has waited longest."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
@@ -35,23 +35,23 @@ class FairQueue(Queue[ConnectionPoolEntry]):
 
 
 class WriterPool(QueuePool):
-    """A pool of one connection: the writers of this process wait in line for it."""
+    """A pool of one connection, for which the writers of this process queue."""
 
     _queue_class = FairQueue
 
     def _create_connection(self) -> ConnectionPoolEntry:
-        # Opened later, so that if opening it fails, it goes to the next in the queue.
+        # Opened at checkout, so that the next writer in the queue gets it if that fails.
         return _ConnectionRecord(self, connect=False)
 
     def connect(self) -> PoolProxiedConnection:
         try:
             if self.checkedout():
-                # The traceback of an error may keep a session that was not closed, until this.
+                # Because a traceback may refer to a session that was not closed, collect it.
                 gc.collect(1)
             return super().connect()
         except exc.TimeoutError as error:
             raise exc.TimeoutError(
-                f"another session was writing for {self.timeout():g} s (pool_timeout): pass that"
+                f"another session was writing for {self.timeout():g} s (pool_timeout); pass that"
                 " session on if it is yours, and read with `manager.ReadSession`"
             ) from error
 
