@@ -173,65 +173,74 @@ def _words(tokens: list[Token]) -> list[Token]:
 
 
 def _rewrite_imports(source: str) -> str:
-    """Move imported names to where the sync form has them, block by block, in sorted order."""
+    """Give each block of imports the modules and names of the sync form."""
+    tree = ast.parse(source)
+    unwrapped = _unwrapped_modules(tree)
     lines = source.splitlines(keepends=True)
-    blocks: list[list[ast.Import | ast.ImportFrom]] = []
-    last = -1
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            if node.lineno != last + 1:
-                blocks.append([])
-            blocks[-1].append(node)
-            last = node.end_lineno or node.lineno
-    for block in reversed(blocks):
-        if any(old in IMPORTS or old[1] in NAMES for node in block for old in _names(node)):
-            end, text = block[-1].end_lineno or 0, _block(block, source)
-            if not text and end < len(lines) and not lines[end].strip():
-                end += 1
-            lines[block[0].lineno - 1 : end] = [text]
+    for block in reversed(_import_blocks(tree)):
+        old = [name for node in block for name in _imported(node)]
+        new = [
+            IMPORTS.get((module, name), (module, NAMES.get(name, name)))
+            for module, name in old
+            if module not in unwrapped
+        ]
+        if new != old:
+            text = _format_imports({name for name in new if name})
+            first, last = block[0].lineno - 1, block[-1].end_lineno or 0
+            if not text and last < len(lines) and not lines[last].strip():
+                last += 1
+            lines[first:last] = [text]
     return "".join(lines)
 
 
-def _names(node: ast.Import | ast.ImportFrom) -> set[tuple[str, str]]:
-    """Return what a statement imports, as pairs of a module and a name in it."""
-    if isinstance(node, ast.Import):
-        return {(ast.unparse(alias), "") for alias in node.names}
-    module = "." * node.level + (node.module or "")
-    return {(module, ast.unparse(alias)) for alias in node.names}
-
-
-def _block(nodes: list[ast.Import | ast.ImportFrom], source: str) -> str:
-    """Return a block of imports as the sync form has it, ordered as Ruff orders it."""
-    modules: set[str] = set()
-    members: dict[str, set[str]] = {}
-    wrapped: set[str] = set()
-    uses = {
-        node.attr
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in MODULES
+def _unwrapped_modules(tree: ast.Module) -> set[str]:
+    """Return the modules of which nothing but unwrapped calls is used."""
+    used = {
+        (node.value.id, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
-    for node in nodes:
-        for old in _names(node):
-            new = IMPORTS.get(old, (old[0], NAMES.get(old[1], old[1])))
-            if not old[1] and old[0] in MODULES and uses <= {name for _, name in UNWRAPPED_CALLS}:
-                new = None
-            if new and not new[1]:
-                modules.add(new[0])
-            elif new:
-                members.setdefault(new[0], set()).add(new[1])
-                if node.lineno != node.end_lineno:
-                    wrapped.add(new[0])
-    text = "".join(f"import {module}\n" for module in sorted(modules))
-    for module in sorted(members, key=str.lower):
-        names = sorted(members[module], key=_member_order)
+    return {
+        module
+        for module in MODULES
+        if not any(name == module for name, _ in used - UNWRAPPED_CALLS)
+    }
+
+
+def _import_blocks(tree: ast.Module) -> list[list[ast.Import | ast.ImportFrom]]:
+    """Return the imports of a module; those on consecutive lines are a block."""
+    blocks: list[list[ast.Import | ast.ImportFrom]] = []
+    last: int | None = None
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if last is None or node.lineno != last + 1:
+                blocks.append([])
+            blocks[-1].append(node)
+            last = node.end_lineno
+    return blocks
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
+    """Return pairs of a module and a name in it, or no name where a module is imported."""
+    if isinstance(node, ast.Import):
+        return [(ast.unparse(alias), "") for alias in node.names]
+    module = "." * node.level + (node.module or "")
+    return [(module, ast.unparse(alias)) for alias in node.names]
+
+
+def _format_imports(imports: set[tuple[str, str]]) -> str:
+    """Return import statements in the order and form of Ruff."""
+    text = "".join(f"import {module}\n" for module, name in sorted(imports) if not name)
+    for module in sorted({module for module, name in imports if name}, key=str.lower):
+        names = sorted((name for of, name in imports if of == module and name), key=_ruff_order)
         line = f"from {module} import {', '.join(names)}\n"
-        if len(line) > LINE_LENGTH + 1 or (module in wrapped and len(names) > 1):
+        if len(line.rstrip()) > LINE_LENGTH:
             line = f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
         text += line
     return text
 
 
-def _member_order(name: str) -> tuple[bool, bool, str]:
+def _ruff_order(name: str) -> tuple[bool, bool, str]:
     """Sort constants first, then classes, then the others."""
     return not (name.isupper() and len(name) > 1), not name[:1].isupper(), name
 

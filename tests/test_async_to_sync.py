@@ -79,9 +79,17 @@ EXAMPLES = {
         "from .x import y as y, AsyncDatabaseManager\n",
         "from .x import DatabaseManager, y as y\n",
     ),
-    "imports stay in several lines": (
+    "imports that fit are joined": (
         "from .x import (\n    AsyncDatabaseManager,\n    a,\n)\n",
-        "from .x import (\n    DatabaseManager,\n    a,\n)\n",
+        "from .x import DatabaseManager, a\n",
+    ),
+    "imports that do not fit are wrapped": (
+        f"from .x import AsyncDatabaseManager, {'a' * 69}\n",
+        f"from .x import (\n    DatabaseManager,\n    {'a' * 69},\n)\n",
+    ),
+    "modules that are used by unwrapped calls only": (
+        "import asyncio\nimport os\n\nasyncio.run(f(os.name))\n",
+        "import os\n\nf(os.name)\n",
     ),
 }
 
