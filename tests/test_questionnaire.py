@@ -11,6 +11,7 @@ from jinja2 import Environment
 from extensions import answers
 
 from .conftest import ROOT, Render
+from .majors import comparable
 from .releases import git, releases
 from .test_questions import QUESTIONS
 
@@ -76,16 +77,15 @@ def test_a_change_of_the_questions_is_noticed(change: Callable[[dict[str, Any]],
     assert found != PUBLIC
 
 
-@pytest.mark.parametrize("version", releases())
-def test_a_name_that_a_released_version_has_accepted_is_not_refused_later(version: str) -> None:
-    """Copier would put the default in the place of a recorded answer, without a word."""
-    source = git(ROOT, "show", f"{releases()[version]}:extensions/answers.py")
-    old: dict[str, Any] = {"__name__": "old"}
-    exec(compile(source, "answers.py", "exec"), old)  # noqa: S102
-    for check in ("package_name_problem", "distribution_name_problem"):
-        names = answers.DEPENDENCIES | answers.COMMANDS | answers.FOLDERS | {"my_service", "x"}
-        refused = {name for name in names if getattr(answers, check)(name)}
-        assert refused <= {name for name in names if old[check](name)}
+def test_a_name_is_accepted_in_all_versions_of_a_major_version() -> None:
+    for version in comparable((ROOT / "CHANGELOG.md").read_text(), list(releases())):
+        source = git(ROOT, "show", f"{releases()[version]}:extensions/answers.py")
+        old: dict[str, Any] = {"__name__": "old"}
+        exec(compile(source, "answers.py", "exec"), old)  # noqa: S102
+        for check in ("package_name_problem", "distribution_name_problem"):
+            names = answers.INSTALLED | answers.OPTIONAL | answers.COMMANDS | answers.FOLDERS
+            refused = {name for name in names if getattr(answers, check)(name)}
+            assert refused <= {name for name in names if old[check](name)}, version
 
 
 def test_the_answers_file_records_the_answers_and_nothing_derived(render: Render) -> None:
