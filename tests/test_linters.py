@@ -18,7 +18,7 @@ VARIANTS = ("async-postgresql-fastapi", "sync-sqlite")
 
 def test_the_workflows_are_secure(rendered: Mapping[str, Path]) -> None:
     folders = [folder / ".github" for folder in (ROOT, *(rendered[name] for name in VARIANTS))]
-    subprocess.run(["zizmor", "--offline", "--quiet", *folders], check=True)
+    subprocess.run(["zizmor", "--offline", "--quiet", "--strict-collection", *folders], check=True)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
