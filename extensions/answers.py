@@ -46,7 +46,7 @@ ASYNC_NAMES = frozenset(
     """
     async_sessionmaker asyncadaptedqueuepool asyncattrs asynccontextmanager
     asyncdatabasemanager asyncengine asynciterator asyncsession awaitable coroutine
-    create_async_engine run_async
+    create_async_engine
     """.split()
 )
 # Standard modules of later versions of Python than the one that renders.

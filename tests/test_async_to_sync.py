@@ -155,7 +155,7 @@ ALLOWED = {
     "app.py": ["asynccontextmanager", "async def lifespan", "AsyncIterator"],
     "errors.py": ["async def", "await"],
     "logs.py": ["async def", "await"],
-    # Runs on the event loop, before a request takes a thread.
+    # What happens on the event loop, before a thread is taken.
     "limits.py": [
         "asynccontextmanager",
         "AsyncIterator",
@@ -170,7 +170,7 @@ ALLOWED = {
     "more-than-one-machine.md": ["asynchronous"],
     # FastAPI runs WebSocket routes on the event loop only.
     "test_websockets.py": ["async def", "await"],
-    # URLs with an async driver.
+    # URLs that name the driver of the other style.
     "urls.py": [r"# Drivers that need asyncio.*?\n", r"TRANSLATED = \{.*?\}"],
     "test_urls.py": [r"\+(asyncpg|aiosqlite|aiomysql)"],
     # The command that changes the project to async code.

@@ -8,14 +8,14 @@ import pytest
 
 from .variants import VARIANTS
 
-# Words for one database only. `urls.py` is an exception, because it has the drivers of all databases.
+# What only one database has. `urls.py` knows the drivers of all, and how PostgreSQL writes URLs.
 SPECIAL = {
     "sqlite": re.compile(r"PRAGMA|query_only|BEGIN IMMEDIATE|SQLITE_|sqlite3|aiosqlite|\bWAL\b"),
     "postgresql": re.compile(
         r"advisory|SQLSTATE|sqlstate|libpq|asyncpg|psycopg|pg_[a-z]+|pgbouncer|statement_timeout"
     ),
 }
-# The modules for one database. The writer's pool and libpq's URL parameters have their own.
+# All that is special about a database; the pool of the writer and libpq's URLs have modules.
 ROOMS = {"sqlite": {"sqlite.py", "writer.py"}, "postgresql": {"postgresql.py", "libpq.py"}}
 
 
