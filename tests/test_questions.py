@@ -43,7 +43,7 @@ def test_every_question_has_a_default_and_a_help_text() -> None:
         ("x" * 80, "x" * 50, "x" * 50),
     ],
 )
-def test_names_are_derived_that_would_be_accepted(
+def test_derived_names_are_accepted(
     project_name: str, distribution_name: str, package_name: str
 ) -> None:
     assert answers.distribution_name_for(project_name) == distribution_name
@@ -52,7 +52,7 @@ def test_names_are_derived_that_would_be_accepted(
     assert answers.package_name_problem(package_name) == ""
 
 
-BAD_ANSWERS = [
+INVALID_ANSWERS = [
     ("project_name", "", "such as My Service"),
     ("project_name", "  ", "such as My Service"),
     ("project_name", "two\nlines", "one line"),
@@ -103,8 +103,8 @@ BAD_ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("question", "answer", "message"), BAD_ANSWERS)
-def test_a_bad_answer_is_refused_with_what_would_be_right(
+@pytest.mark.parametrize(("question", "answer", "message"), INVALID_ANSWERS)
+def test_an_invalid_answer_is_refused_with_a_message(
     question: str, answer: str, message: str
 ) -> None:
     environment = Environment(autoescape=False)  # noqa: S701
@@ -116,20 +116,20 @@ def test_a_bad_answer_is_refused_with_what_would_be_right(
 
 
 @pytest.mark.parametrize("question", [name for name in ASKED if "validator" in ASKED[name]])
-def test_copier_refuses_a_bad_answer_to_every_question(question: str, render: Render) -> None:
-    answer, message = next(case[1:] for case in BAD_ANSWERS if case[0] == question and case[1])
+def test_copier_refuses_an_invalid_answer_to_every_question(question: str, render: Render) -> None:
+    answer, message = next(case[1:] for case in INVALID_ANSWERS if case[0] == question and case[1])
     with pytest.raises(ValueError, match="Validation error") as raised:
         render(**{question: answer})
     assert message in str(raised.value)
 
 
 @pytest.mark.parametrize("question", ["io", "database"])
-def test_copier_refuses_what_is_no_choice(question: str, render: Render) -> None:
+def test_copier_refuses_an_unknown_choice(question: str, render: Render) -> None:
     with pytest.raises(ValueError, match="Invalid choice"):
         render(**{question: "both"})
 
 
-def test_every_word_of_the_language_and_every_standard_module_is_refused() -> None:
+def test_keywords_and_standard_modules_are_refused() -> None:
     for name in {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names}:
         assert answers.package_name_problem(name), name
 
@@ -146,12 +146,12 @@ def normalized(requirement: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_names_of_all_that_a_project_installs_are_refused_and_listed_once(
+def test_the_tables_of_names_are_what_projects_install(
     rendered: Mapping[str, Path], tools: Tools
 ) -> None:
     names: set[str] = set()
     optional: set[str] = set()
-    # Between them, these have all dependencies.
+    # Together, these variants have all dependencies.
     for variant in ("async-sqlite-fastapi", "async-postgresql-fastapi", "sync-postgresql-fastapi"):
         tools.install(rendered[variant])
         [packages] = tools.environment_folder.glob("lib/python*/site-packages")
