@@ -3,13 +3,7 @@ from sqlalchemy import func, inspect, select, update
 from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 
-from my_service.db import (
-    DatabaseManager,
-    get_by_pk,
-    get_one,
-    get_or_create,
-    update_or_create,
-)
+from my_service.db import DatabaseManager, get_by_pk, get_one, get_or_create, update_or_create
 
 from ..concurrency import together
 from .models import Link, Page, PlainPage, Word
