@@ -10,7 +10,7 @@ from extensions import async_to_sync
 from extensions.async_to_sync import for_io, to_sync
 
 from .conftest import ROOT
-from .test_tidiness import files
+from .structure import rendered_files
 from .variants import VARIANTS
 
 EXAMPLES = {
@@ -199,7 +199,7 @@ def test_the_filter_makes_the_sync_project_of_the_async_one(
 def test_a_sync_project_shows_no_trace_of_async(
     rendered: Mapping[str, Path], async_variant: str, sync_variant: str
 ) -> None:
-    for path in files(rendered[sync_variant]):
+    for path in rendered_files(rendered[sync_variant]):
         text = path.read_text()
         for allowed in ALLOWED.get(path.name, ()):
             text = re.sub(allowed, "", text, flags=re.DOTALL)

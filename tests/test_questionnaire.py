@@ -12,8 +12,8 @@ from extensions import answers
 
 from .conftest import ROOT, Render
 from .majors import comparable
+from .questions import QUESTIONS
 from .releases import git, releases
-from .test_questions import QUESTIONS
 
 PUBLIC = {
     "project_name": ("str", None, "My Service"),

@@ -4,21 +4,15 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from jinja2 import Environment
 
 from extensions import answers, async_to_sync
 
-from .conftest import ROOT, Render, Tools
+from .conftest import Render, Tools
+from .questions import QUESTIONS
 
-QUESTIONS: dict[str, Any] = {
-    name: question
-    for name, question in yaml.safe_load((ROOT / "copier.yml").read_text()).items()
-    if not name.startswith("_")
-}
 ASKED = {name: question for name, question in QUESTIONS.items() if question.get("when", True)}
 
 

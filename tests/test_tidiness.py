@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from .conftest import ROOT, Render
+from .structure import rendered_files
 from .variants import VARIANTS
 
 NAMES: dict[str, dict[str, str]] = {
@@ -32,16 +33,6 @@ NAMES: dict[str, dict[str, str]] = {
         "author_email": "ada+test@example.org",
     },
 }
-
-
-# Files and folders that tools create in a project.
-OF_TOOLS = {".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__", "uv.lock"}
-
-
-def files(folder: Path) -> list[Path]:
-    """Return the rendered files of a project, without those of tools."""
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in paths if not OF_TOOLS & set(path.relative_to(folder).parts)]
 
 
 # All variants with the default names, and two opposite ones with all other names.
@@ -73,7 +64,7 @@ def folder(case: tuple[str, str], render: Render, rendered: Mapping[str, Path]) 
 
 
 def test_files_are_tidy(folder: Path) -> None:
-    for path in files(folder):
+    for path in rendered_files(folder):
         text = path.read_text()
         where = path.relative_to(folder)
         assert text == "" or text.endswith("\n"), f"{where} has no final newline"
@@ -89,7 +80,7 @@ def test_files_are_tidy(folder: Path) -> None:
 
 
 def test_no_trace_of_the_template_is_left(folder: Path) -> None:
-    for path in files(folder):
+    for path in rendered_files(folder):
         assert "{" not in path.name
         assert path.suffix != ".jinja"
         text = path.read_text().replace("{{ braces }}", "")
@@ -98,7 +89,7 @@ def test_no_trace_of_the_template_is_left(folder: Path) -> None:
 
 
 def test_configuration_files_can_be_read(folder: Path) -> None:
-    for path in files(folder):
+    for path in rendered_files(folder):
         if path.suffix in {".yml", ".yaml"}:
             list(yaml.safe_load_all(path.read_text()))
         elif path.suffix == ".toml":
@@ -125,7 +116,7 @@ def test_the_linter_and_the_formatter_find_nothing(folder: Path) -> None:
 
 
 def test_a_project_can_be_read_in_an_hour(rendered: Mapping[str, Path]) -> None:
-    sources = files(rendered["async-postgresql-fastapi"] / "src")
+    sources = rendered_files(rendered["async-postgresql-fastapi"] / "src")
     code = [path.read_text().splitlines() for path in sources if path.suffix == ".py"]
     assert len(sources) <= 50
     assert sum(bool(line.strip()) for lines in code for line in lines) <= 2420
@@ -148,9 +139,10 @@ def test_rendering_twice_gives_the_same_files(
 ) -> None:
     again = render(**VARIANTS[variant])
     first = {
-        path.relative_to(rendered[variant]): path.read_bytes() for path in files(rendered[variant])
+        path.relative_to(rendered[variant]): path.read_bytes()
+        for path in rendered_files(rendered[variant])
     }
-    second = {path.relative_to(again): path.read_bytes() for path in files(again)}
+    second = {path.relative_to(again): path.read_bytes() for path in rendered_files(again)}
     assert first == second
 
 

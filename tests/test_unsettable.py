@@ -8,9 +8,10 @@ import yaml
 
 from extensions.answers import default_url
 
-from .conftest import ROOT, Render
+from .conftest import Render
+from .questions import QUESTIONS
 from .releases import Template, commit_all, contents, update
-from .test_tidiness import files
+from .structure import rendered_files
 
 EVIL = "EVIL; rm"
 
@@ -37,19 +38,18 @@ def test_an_unknown_answer_changes_nothing(
 
 
 def contents_without_answers(folder: Path) -> dict[str, bytes]:
-    contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files(folder)}
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in rendered_files(folder)
+    }
     del contents[".copier-answers.yml"]
     return contents
 
 
 def test_the_only_computed_answer_is_read_from_the_project() -> None:
-    questions = yaml.safe_load((ROOT / "copier.yml").read_text()).items()
-    computed = [name for name, question in questions if is_computed(question)]
+    computed = [
+        name for name, question in QUESTIONS.items() if question.get("when", True) is not True
+    ]
     assert computed == ["before"]
-
-
-def is_computed(question: Any) -> bool:
-    return isinstance(question, dict) and question.get("when", True) is not True
 
 
 @pytest.mark.parametrize("value", [5, "5", EVIL, "{lost: x}"])
