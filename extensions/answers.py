@@ -165,7 +165,7 @@ def package_name_problem(name: str) -> str:
 
 
 def yes_no_problem(answer: object) -> str:
-    """Check an answer that Copier would take for no if it cannot read it."""
+    """Check a yes-or-no answer, because Copier reads unknown words as yes."""
     return "" if str(answer).lower() in YES_OR_NO else "Answer yes or no."
 
 
