@@ -1,11 +1,11 @@
-"""Jinja filter that derives the plain blocking form of a Python file from its asyncio form.
+"""Jinja filter that derives the sync form of a Python file from its async form.
 
     {% filter for_io(io) %}
     ... the file, written as async code ...
     {% endfilter %}
 
-With `io` "async" the file passes unchanged. With "sync" it is rewritten token by token: comments,
-docstrings and other strings stay as they are, so prose in a shared file speaks of neither form.
+With `io` "async" the file is not changed. With "sync" its tokens are rewritten. Comments, docstrings
+and other strings are not changed, so prose in a shared file names neither form.
 """
 
 import ast
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-# (module, name) as the async form imports it -> the same for the sync form, or None: it vanishes.
-# A module by itself is written with an empty name.
+# Imported (module, name) of the async form -> that of the sync form, or None without one.
+# The name is empty where the module itself is imported.
 IMPORTS: dict[tuple[str, str], tuple[str, str] | None] = {
     ("asyncio", ""): ("time", ""),
     ("collections.abc", "AsyncIterator"): ("collections.abc", "Iterator"),
@@ -32,16 +32,18 @@ IMPORTS: dict[tuple[str, str], tuple[str, str] | None] = {
     ("sqlalchemy.ext.asyncio", "async_sessionmaker"): ("sqlalchemy.orm", "sessionmaker"),
     ("sqlalchemy.ext.asyncio", "create_async_engine"): ("sqlalchemy", "create_engine"),
 }
-# Names of the async form that are not imported under that name from a module above.
+# Names of the async form -> names of the sync form.
 NAMES = {
     "AsyncDatabaseManager": "DatabaseManager",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
 } | {old[1]: new[1] for old, new in IMPORTS.items() if old[1] and new}
-# `asyncio.sleep` -> `time.sleep`, but `asyncio.run(work())` -> `work()`.
+# Modules, as in `asyncio.sleep` -> `time.sleep`.
 MODULES = {old[0]: new[0] for old, new in IMPORTS.items() if not old[1] and new}
+# Calls and types that are replaced by their argument, as in `asyncio.run(work())` -> `work()`.
 UNWRAPPED_CALLS = {("asyncio", "run")}
 UNWRAPPED_TYPES = {"Awaitable"}
+# What the sync form lacks.
 DROPPED_BASES = {"AsyncAttrs"}
 DROPPED_ATTRIBUTES = {"sync_engine"}
 DROPPED_DECORATORS = {"coroutine"}
@@ -50,7 +52,7 @@ LINE_LENGTH = 100
 
 @dataclass
 class Token:
-    """A token, with the white space before it."""
+    """A token and the white space before it."""
 
     space: str
     type: int
@@ -58,14 +60,13 @@ class Token:
 
 
 def to_sync(source: str) -> str:
-    """Return the blocking form of asyncio code. Raises SyntaxError for what is not Python."""
-    tokens = _tokens(_rewrite_imports(source))
-    for rule in (_run_sync, _wrappers, _words):
-        tokens = rule(tokens)
+    """Return the sync form of async code. Raises SyntaxError for invalid code."""
+    tokens = _tokenize(_rewrite_imports(source))
+    tokens = _rename(_unwrap(_replace_run_sync(tokens)))
     return "".join(item.space + item.text for item in tokens)
 
 
-def _tokens(source: str) -> list[Token]:
+def _tokenize(source: str) -> list[Token]:
     lines = source.splitlines(keepends=True)
     tokens = []
     row, column = 1, 0
@@ -84,7 +85,9 @@ def _tokens(source: str) -> list[Token]:
 
 
 def _texts(tokens: list[Token], start: int, count: int) -> list[str]:
-    return [item.text for item in tokens[start : start + count]] + [""] * count
+    """Return the texts of `count` tokens, which are empty after the last token."""
+    texts = [item.text for item in tokens[start : start + count]]
+    return texts + [""] * (count - len(texts))
 
 
 def _closing(tokens: list[Token], opening: int) -> int:
@@ -98,146 +101,143 @@ def _closing(tokens: list[Token], opening: int) -> int:
     raise SyntaxError("a bracket is never closed")
 
 
-def _run_sync(tokens: list[Token]) -> list[Token]:
-    """`connection.run_sync(work, x)` -> `work(connection, x)`."""
-    result = list(tokens)
+def _replace_run_sync(tokens: list[Token]) -> list[Token]:
+    """Rewrite `connection.run_sync(work, x)` as `work(connection, x)`."""
     index = 0
-    while index < len(result):
-        if _texts(result, index, 3)[:3] == [".", "run_sync", "("]:
+    while index < len(tokens):
+        if _texts(tokens, index, 3) == [".", "run_sync", "("]:
             start = index - 1
-            while result[start - 1].text == ".":
+            while tokens[start - 1].text == ".":
                 start -= 2
             first = index + 3
-            while result[first].type == tokenize.NL:
+            while tokens[first].type == tokenize.NL:
                 first += 1
             end = first
-            while result[end].text == "." or result[end].type == token.NAME:
+            while tokens[end].text == "." or tokens[end].type == token.NAME:
                 end += 1
-            if end == first or result[end].text not in (",", ")"):
-                raise SyntaxError("the first argument of run_sync has to be a name")
-            receiver, work = result[start:index], result[first:end]
+            if end == first or tokens[end].text not in (",", ")"):
+                raise SyntaxError("the first argument of run_sync must be a name")
+            receiver, work = tokens[start:index], tokens[first:end]
             work[0].space, receiver[0].space = receiver[0].space, work[0].space
-            result[start:end] = [*work, *result[index + 2 : first], *receiver]
+            tokens[start:end] = [*work, *tokens[index + 2 : first], *receiver]
             index = start
         index += 1
-    return result
+    return tokens
 
 
-def _wrappers(tokens: list[Token]) -> list[Token]:
-    """Unwrap `asyncio.run(x)` and `Awaitable[T]`; drop attributes, base classes and decorators."""
-    result = list(tokens)
+def _unwrap(tokens: list[Token]) -> list[Token]:
+    """Unwrap calls and types; drop attributes, base classes and decorators."""
     index = 0
-    while index < len(result):
-        module, dot, name, bracket = _texts(result, index, 4)[:4]
-        if dot == "." and bracket == "(" and (module, name) in UNWRAPPED_CALLS:
+    while index < len(tokens):
+        first, second, third, fourth = _texts(tokens, index, 4)
+        opening = 0
+        if (second, fourth) == (".", "(") and (first, third) in UNWRAPPED_CALLS:
             opening = index + 3
-        elif module in UNWRAPPED_TYPES and dot == "[":
+        elif first in UNWRAPPED_TYPES and second == "[":
             opening = index + 1
-        else:
-            opening = 0
         if opening:
-            closing = _closing(result, opening)
-            inside = result[opening + 1 : closing]
-            inside[0].space = result[index].space
-            result[index : closing + 1] = inside
-        elif module == "@" and dot in DROPPED_DECORATORS and name == "\n":
-            del result[index : index + 3]
-        elif module == "." and dot in DROPPED_ATTRIBUTES:
-            del result[index : index + 2]
-        elif module in DROPPED_BASES and dot == ",":
-            result[index + 2].space = result[index].space
-            del result[index : index + 2]
+            closing = _closing(tokens, opening)
+            inside = tokens[opening + 1 : closing]
+            inside[0].space = tokens[index].space
+            tokens[index : closing + 1] = inside
+        elif first == "@" and second in DROPPED_DECORATORS and third == "\n":
+            del tokens[index : index + 3]
+        elif first == "." and second in DROPPED_ATTRIBUTES:
+            del tokens[index : index + 2]
+        elif first in DROPPED_BASES and second == ",":
+            tokens[index + 2].space = tokens[index].space
+            del tokens[index : index + 2]
         else:
             index += 1
-    return result
+    return tokens
 
 
-def _words(tokens: list[Token]) -> list[Token]:
-    """Drop `async` and `await`, rename names and modules."""
+def _rename(tokens: list[Token]) -> list[Token]:
+    """Drop `async` and `await`; rename modules and other names."""
     result: list[Token] = []
-    space: str | None = None
     for index, item in enumerate(tokens):
-        if space is not None:
-            item, space = Token(space, item.type, item.text), None
         if item.type == token.NAME:
-            attribute = bool(result) and result[-1].text == "."
             if item.text in ("async", "await"):
-                space = item.space
+                tokens[index + 1].space = item.space
                 continue
-            if item.text in MODULES and not attribute and tokens[index + 1].text == ".":
-                item = Token(item.space, item.type, MODULES[item.text])
-            else:
-                item = Token(item.space, item.type, NAMES.get(item.text, item.text))
+            is_attribute = bool(result) and result[-1].text == "."
+            if not is_attribute and tokens[index + 1].text == ".":
+                item.text = MODULES.get(item.text, item.text)
+            item.text = NAMES.get(item.text, item.text)
         result.append(item)
     return result
 
 
 def _rewrite_imports(source: str) -> str:
-    """Move imported names to where the sync form has them, block by block, in sorted order."""
+    """Rewrite the blocks of imports that differ in the sync form."""
+    tree = ast.parse(source)
+    unused = _unused_modules(tree)
     lines = source.splitlines(keepends=True)
-    blocks: list[list[ast.Import | ast.ImportFrom]] = []
-    last = -1
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            if node.lineno != last + 1:
-                blocks.append([])
-            blocks[-1].append(node)
-            last = node.end_lineno or node.lineno
-    for block in reversed(blocks):
-        if any(old in IMPORTS or old[1] in NAMES for node in block for old in _names(node)):
-            end, text = block[-1].end_lineno or 0, _block(block, source)
-            if not text and end < len(lines) and not lines[end].strip():
-                end += 1
-            lines[block[0].lineno - 1 : end] = [text]
+    for block in reversed(_import_blocks(tree)):
+        old = [name for node in block for name in _imported(node)]
+        new = [
+            IMPORTS.get((module, name), (module, NAMES.get(name, name)))
+            for module, name in old
+            if name or module not in unused
+        ]
+        if new != old:
+            text = _format_imports({name for name in new if name})
+            first, last = block[0].lineno - 1, block[-1].end_lineno or 0
+            if not text and last < len(lines) and not lines[last].strip():
+                last += 1
+            lines[first:last] = [text]
     return "".join(lines)
 
 
-def _names(node: ast.Import | ast.ImportFrom) -> set[tuple[str, str]]:
-    """Return what a statement imports, as pairs of a module and a name in it."""
-    if isinstance(node, ast.Import):
-        return {(ast.unparse(alias), "") for alias in node.names}
-    module = "." * node.level + (node.module or "")
-    return {(module, ast.unparse(alias)) for alias in node.names}
-
-
-def _block(nodes: list[ast.Import | ast.ImportFrom], source: str) -> str:
-    """Return a block of imports as the sync form has it, ordered as Ruff orders it."""
-    modules: set[str] = set()
-    members: dict[str, set[str]] = {}
-    wrapped: set[str] = set()
-    uses = {
-        node.attr
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in MODULES
+def _unused_modules(tree: ast.Module) -> set[str]:
+    """Return the modules that the sync form does not use."""
+    used = {
+        (node.value.id, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
-    for node in nodes:
-        for old in _names(node):
-            new = IMPORTS.get(old, (old[0], NAMES.get(old[1], old[1])))
-            if not old[1] and old[0] in MODULES and uses <= {name for _, name in UNWRAPPED_CALLS}:
-                new = None
-            if new and not new[1]:
-                modules.add(new[0])
-            elif new:
-                members.setdefault(new[0], set()).add(new[1])
-                if node.lineno != node.end_lineno:
-                    wrapped.add(new[0])
-    text = "".join(f"import {module}\n" for module in sorted(modules))
-    for module in sorted(members, key=str.lower):
-        names = sorted(members[module], key=_member_order)
+    return set(MODULES) - {module for module, _ in used - UNWRAPPED_CALLS}
+
+
+def _import_blocks(tree: ast.Module) -> list[list[ast.Import | ast.ImportFrom]]:
+    """Return the imports of a module, grouped by consecutive lines."""
+    blocks: list[list[ast.Import | ast.ImportFrom]] = []
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if blocks and blocks[-1][-1].end_lineno == node.lineno - 1:
+                blocks[-1].append(node)
+            else:
+                blocks.append([node])
+    return blocks
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:
+    """Return the (module, name) pairs that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [(ast.unparse(alias), "") for alias in node.names]
+    module = "." * node.level + (node.module or "")
+    return [(module, ast.unparse(alias)) for alias in node.names]
+
+
+def _format_imports(imports: set[tuple[str, str]]) -> str:
+    """Return import statements, sorted and wrapped as Ruff does."""
+    text = "".join(f"import {module}\n" for module, name in sorted(imports) if not name)
+    for module in sorted({module for module, name in imports if name}, key=str.lower):
+        names = sorted((name for of, name in imports if of == module and name), key=_ruff_order)
         line = f"from {module} import {', '.join(names)}\n"
-        if len(line) > LINE_LENGTH + 1 or (module in wrapped and len(names) > 1):
+        if len(line.rstrip()) > LINE_LENGTH:
             line = f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
         text += line
     return text
 
 
-def _member_order(name: str) -> tuple[bool, bool, str]:
-    """Sort constants first, then classes, then the others."""
+def _ruff_order(name: str) -> tuple[bool, bool, str]:
+    """Sort constants first, then classes, then all other names."""
     return not (name.isupper() and len(name) > 1), not name[:1].isupper(), name
 
 
 def for_io(source: str, style: str) -> str:
-    """Return `source` as it is for "async", and its derived form for "sync"."""
+    """Return the source for "async", and its derived form for "sync"."""
     return to_sync(source) if style == "sync" else source
 
 

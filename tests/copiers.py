@@ -1,7 +1,8 @@
-"""What Copier asks for again and again, answered once in a process.
+"""Caches for Copier, shared by all updates of a process.
 
-An update clones the template four times, renders it three times, and compiles each file for each.
-A commit does not change: what is read from it is kept. What Copier does in a project stays as it is.
+An update clones the template four times, renders it three times, and compiles all files for each.
+What Copier reads from a commit is cached, because a commit does not change. What Copier does in a
+project is not cached.
 """
 
 import tempfile
@@ -18,19 +19,19 @@ from jinja2 import Environment
 
 from .releases import git
 
-# What Copier reads from a clone, and what nothing else has a part in.
-READ = ("_raw_config", "commit", "commit_hash", "git_index_modes", "version")
+# Properties that depend on the clone only.
+CLONE_PROPERTIES = ("_raw_config", "commit", "commit_hash", "git_index_modes", "version")
 
 
 class Clones:
-    """Clones of templates, one for each commit."""
+    """One clone of a template for each commit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.made: dict[tuple[str, str], str] = {}
 
     def clone(self, url: str, ref: str = "HEAD", location: str | None = None) -> str:
-        # A clone of HEAD has what is not committed, too.
+        # A clone of HEAD has uncommitted changes, too.
         if ref == "HEAD" or not Path(url).is_dir():
             return clone(url, ref, location)
         key = (url, git(Path(url), "rev-parse", f"{ref}^{{commit}}"))
@@ -38,24 +39,24 @@ class Clones:
             self.made[key] = clone(url, ref, tempfile.mkdtemp(dir=self.folder))
         return self.made[key]
 
-    def kept(self, read: Callable[[Template], Any]) -> Callable[[Template], Any]:
-        """Let a property of templates be read once from a clone."""
-        found: dict[Path, Any] = {}
+    def cached(self, read: Callable[[Template], Any]) -> Callable[[Template], Any]:
+        """Read a property of templates once from each clone."""
+        values: dict[Path, Any] = {}
 
         def get(template: Template) -> Any:
             path = template.local_abspath
             if not path.is_relative_to(self.folder):
                 return read(template)
-            if path not in found:
-                found[path] = read(template)
-            return found[path]
+            if path not in values:
+                values[path] = read(template)
+            return values[path]
 
         return get
 
 
 @cache
 def compiled(extensions: tuple[bytes, ...], options: str) -> dict[Any, Any]:
-    """Return what texts have been compiled to, with these extensions and options."""
+    """Return the cache of compiled code for these extensions and options."""
     return {}
 
 
@@ -69,8 +70,8 @@ def remember(call: Callable[..., Any], results: dict[Any, Any]) -> Callable[...,
     return get
 
 
-def compiling_once(make: Callable[[Worker], Environment]) -> Callable[[Worker], Environment]:
-    """Let environments share what they compile, and the sync code that they derive."""
+def share_compiled(make: Callable[[Worker], Environment]) -> Callable[[Worker], Environment]:
+    """Share compiled code and derived sync code between environments."""
 
     def get(worker: Worker) -> Environment:
         environment = make(worker)
@@ -85,19 +86,18 @@ def compiling_once(make: Callable[[Worker], Environment]) -> Callable[[Worker], 
 
 
 def replace(patch: pytest.MonkeyPatch, owner: type, name: str, wrap: Callable[..., Any]) -> None:
-    """Put another function into a cached property."""
+    """Replace the function of a cached property."""
     new = cached_property(wrap(owner.__dict__[name].func))
     new.__set_name__(owner, name)
     patch.setattr(owner, name, new)
 
 
 def read_once(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Keep clones in a folder, and what is read from them and compiled in memory."""
+    """Cache clones in a folder, and in memory what is read from them and compiled."""
     clones = Clones(folder)
     patch.setattr("copier._template.clone", clones.clone)
-    for name in READ:
-        replace(patch, Template, name, clones.kept)
-    replace(patch, Worker, "jinja_env", compiling_once)
-    # Copier asks Git for `core.fileMode` once for each file that it writes, for the sake of
-    # Windows; here, the answer makes no difference.
+    for name in CLONE_PROPERTIES:
+        replace(patch, Template, name, clones.cached)
+    replace(patch, Worker, "jinja_env", share_compiled)
+    # Copier runs Git for `core.fileMode` once for each written file. It matters on Windows only.
     patch.setattr(Worker, "_sync_git_index_executable_bit", lambda *given: None, raising=False)

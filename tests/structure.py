@@ -37,6 +37,16 @@ SLUG = "placeholder-distribution"
 ANY = re.compile("|".join(map(re.escape, (*PLACEHOLDERS.values(), SLUG))))
 
 
+# Files and folders that tools create in a project.
+OF_TOOLS = {".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__", "uv.lock"}
+
+
+def rendered_files(folder: Path) -> list[Path]:
+    """Return the rendered files of a project, without those of tools."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path for path in paths if not OF_TOOLS & set(path.relative_to(folder).parts)]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Return all files below a folder, by their paths."""
     return {

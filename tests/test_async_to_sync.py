@@ -10,7 +10,7 @@ from extensions import async_to_sync
 from extensions.async_to_sync import for_io, to_sync
 
 from .conftest import ROOT
-from .test_tidiness import files
+from .structure import rendered_files
 from .variants import VARIANTS
 
 EXAMPLES = {
@@ -23,11 +23,11 @@ EXAMPLES = {
         "def f():\n    x = g(1)\n    return x\n",
     ),
     "comprehensions": ("x = [y async for y in z]\n", "x = [y for y in z]\n"),
-    "prose and strings are left alone": (
+    "comments and strings are not changed": (
         'async def f():\n    """Await AsyncSession."""  # await AsyncSession\n    return "await x"\n',
         'def f():\n    """Await AsyncSession."""  # await AsyncSession\n    return "await x"\n',
     ),
-    "names that only look alike are left alone": (
+    "similar names are not changed": (
         "awaiting = NotAsyncSession.asynchronous\n",
         "awaiting = NotAsyncSession.asynchronous\n",
     ),
@@ -47,7 +47,7 @@ EXAMPLES = {
         "await c.run_sync(\n    work,\n    1,\n)\n",
         "work(\n    c,\n    1,\n)\n",
     ),
-    "attributes that only the async form has": (
+    "attributes of the async form": (
         "event.listen(engine.sync_engine, 'x')\n",
         "event.listen(engine, 'x')\n",
     ),
@@ -60,11 +60,11 @@ EXAMPLES = {
         "from collections.abc import Awaitable, Callable\n\nx: Callable[[int], Awaitable[str]]\n",
         "from collections.abc import Callable\n\nx: Callable[[int], str]\n",
     ),
-    "decorators that only the async form has": (
+    "decorators of the async form": (
         "from .coroutine import coroutine\n\n\n@command\n@coroutine\nasync def f(): ...\n",
         "\n@command\ndef f(): ...\n",
     ),
-    "base classes that only the async form has": (
+    "base classes of the async form": (
         "class A(AsyncAttrs, B): ...\n",
         "class A(B): ...\n",
     ),
@@ -79,37 +79,45 @@ EXAMPLES = {
         "from .x import y as y, AsyncDatabaseManager\n",
         "from .x import DatabaseManager, y as y\n",
     ),
-    "imports stay in several lines": (
+    "imports that fit are joined": (
         "from .x import (\n    AsyncDatabaseManager,\n    a,\n)\n",
-        "from .x import (\n    DatabaseManager,\n    a,\n)\n",
+        "from .x import DatabaseManager, a\n",
+    ),
+    "imports that do not fit are wrapped": (
+        f"from .x import AsyncDatabaseManager, {'a' * 69}\n",
+        f"from .x import (\n    DatabaseManager,\n    {'a' * 69},\n)\n",
+    ),
+    "modules that are used by unwrapped calls only": (
+        "import asyncio\nimport os\n\nasyncio.run(f(os.name))\n",
+        "import os\n\nf(os.name)\n",
     ),
 }
 
 
-@pytest.mark.parametrize(("asynchronous", "blocking"), EXAMPLES.values(), ids=EXAMPLES)
-def test_the_blocking_form_is_derived(asynchronous: str, blocking: str) -> None:
-    assert to_sync(asynchronous) == blocking
+@pytest.mark.parametrize(("async_form", "sync_form"), EXAMPLES.values(), ids=EXAMPLES)
+def test_the_sync_form_is_derived(async_form: str, sync_form: str) -> None:
+    assert to_sync(async_form) == sync_form
 
 
-@pytest.mark.parametrize(("asynchronous", "blocking"), EXAMPLES.values(), ids=EXAMPLES)
-def test_the_async_form_passes_and_the_blocking_form_is_stable(
-    asynchronous: str, blocking: str
+@pytest.mark.parametrize(("async_form", "sync_form"), EXAMPLES.values(), ids=EXAMPLES)
+def test_the_async_form_is_not_changed_and_the_sync_form_is_stable(
+    async_form: str, sync_form: str
 ) -> None:
-    assert for_io(asynchronous, "async") == asynchronous
-    assert to_sync(blocking) == blocking
+    assert for_io(async_form, "async") == async_form
+    assert to_sync(sync_form) == sync_form
 
 
 @pytest.mark.parametrize(
     "source",
     ["await c.run_sync(lambda c: 1)\n", "await c.run_sync(f(1), 2)\n", "def f(:\n"],
 )
-def test_what_cannot_be_derived_is_an_error(source: str) -> None:
+def test_code_without_a_sync_form_is_an_error(source: str) -> None:
     with pytest.raises(SyntaxError):
         to_sync(source)
 
 
 def _rendered_names(marker: str) -> set[str]:
-    """Return the names of the rendered files whose templates contain a text."""
+    """Return the names of rendered files whose templates contain the marker."""
     return {
         re.sub(r"\{%.*?%\}", "", path.name).removesuffix(".jinja")
         for path in (ROOT / "template").rglob("*.jinja")
@@ -121,7 +129,7 @@ FILTERED = _rendered_names("{% filter for_io(io) %}")
 PURELY_FILTERED = FILTERED - _rendered_names("{% if io")
 
 
-def test_the_table_has_no_dead_entry(rendered: Mapping[str, Path]) -> None:
+def test_the_tables_have_no_unused_entry(rendered: Mapping[str, Path]) -> None:
     words: set[str] = set()
     for name in ("async-sqlite-fastapi", "async-postgresql-fastapi"):
         for path in rendered[name].rglob("*.py"):
@@ -141,9 +149,9 @@ def test_the_table_has_no_dead_entry(rendered: Mapping[str, Path]) -> None:
     assert table - words == set()
 
 
-# What a sync project has to say of the other world.
+# Words of async code in the files of a sync project.
 ALLOWED = {
-    # The protocol between server and application.
+    # ASGI is async.
     "app.py": ["asynccontextmanager", "async def lifespan", "AsyncIterator"],
     "errors.py": ["async def", "await"],
     "logs.py": ["async def", "await"],
@@ -156,16 +164,16 @@ ALLOWED = {
         "asyncio",
     ],
     "health.py": ["async def", "await", "asyncio"],
-    # An example of what runs on the event loop.
+    # An example that runs on the event loop.
     "http.md": ["async def", "await", "import asyncio", "asyncio.sleep"],
-    # A mode of replication.
+    # Asynchronous replication.
     "more-than-one-machine.md": ["asynchronous"],
-    # FastAPI calls these on the event loop only.
+    # FastAPI runs WebSocket routes on the event loop only.
     "test_websockets.py": ["async def", "await"],
     # URLs that name the driver of the other style.
     "urls.py": [r"# Drivers that need asyncio.*?\n", r"INCOMPATIBLE_DRIVERS = \{.*?\}"],
     "test_urls.py": [r"\+(asyncpg|aiosqlite|aiomysql)"],
-    # How to get there.
+    # The command that changes the project to async code.
     "README.md": ["--data io=async"],
 }
 
@@ -174,24 +182,24 @@ def _pairs() -> list[tuple[str, str]]:
     return [(name, name.replace("async", "sync", 1)) for name in VARIANTS if name[0] == "a"]
 
 
-@pytest.mark.parametrize(("asynchronous", "blocking"), _pairs())
+@pytest.mark.parametrize(("async_variant", "sync_variant"), _pairs())
 def test_the_filter_makes_the_sync_project_of_the_async_one(
-    rendered: Mapping[str, Path], asynchronous: str, blocking: str
+    rendered: Mapping[str, Path], async_variant: str, sync_variant: str
 ) -> None:
     compared = 0
-    for path in rendered[asynchronous].rglob("*.py"):
+    for path in rendered[async_variant].rglob("*.py"):
         if path.name in PURELY_FILTERED:
-            twin = rendered[blocking] / path.relative_to(rendered[asynchronous])
+            twin = rendered[sync_variant] / path.relative_to(rendered[async_variant])
             assert to_sync(path.read_text()) == twin.read_text(), path
             compared += 1
     assert compared >= 10
 
 
-@pytest.mark.parametrize(("asynchronous", "blocking"), _pairs())
+@pytest.mark.parametrize(("async_variant", "sync_variant"), _pairs())
 def test_a_sync_project_shows_no_trace_of_async(
-    rendered: Mapping[str, Path], asynchronous: str, blocking: str
+    rendered: Mapping[str, Path], async_variant: str, sync_variant: str
 ) -> None:
-    for path in files(rendered[blocking]):
+    for path in rendered_files(rendered[sync_variant]):
         text = path.read_text()
         for allowed in ALLOWED.get(path.name, ()):
             text = re.sub(allowed, "", text, flags=re.DOTALL)

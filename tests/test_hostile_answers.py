@@ -1,4 +1,4 @@
-"""Whatever is answered: it is refused with a reason, or it stays the text that it is."""
+"""Any answer is refused with a message, or arrives in the project unchanged."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ VALIDATORS = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 QUESTIONS = list(PLACEHOLDERS)
 FREE_TEXT = ["project_name", "description", "author_name", "author_email"]
 FRAGMENTS = [
-    # Hypothesis draws the first more often than any other.
+    # Hypothesis draws the first one most often.
     "\"\"\" ''' \\ {{ 7 * 7 }} ${{ secrets.X }} $(id) # : x",
     *("'", '"', '"""', "'''", "\\", '\\"', "`", "\\n", "\\u0041", "\\N{BULLET}", "\\x00"),
     *("{{ 7 * 7 }}", "{% raw %}", "{% endfilter %}", "{#", "#}", "${{ secrets.X }}", "{", "}}"),
@@ -84,7 +84,7 @@ LIKELY = {
     | st.from_regex(r"[A-Za-z0-9_%+-]{1,9}@[a-z0-9]{1,9}(\.[a-z]{2,3})?", fullmatch=True)
     | st.from_regex(r"[a-z0-9]{1,9}@[a-z0-9]{1,9}\.[a-z]{2,3}", fullmatch=True),
 }
-# What may be left of an answer that is not refused, whatever else its validator knows.
+# Accepted answers match these, whatever else their validators check.
 LINE_OF_TEXT = r"[^\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]{0,500}"
 SAFE = dict.fromkeys(FREE_TEXT, LINE_OF_TEXT) | {
     "distribution_name": r"[A-Za-z0-9._-]{1,50}",
@@ -95,7 +95,7 @@ SAFE = dict.fromkeys(FREE_TEXT, LINE_OF_TEXT) | {
 
 @st.composite
 def hostile_answers(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw answers that are likely to be accepted, or all but one."""
+    """Draw answers that are likely to be accepted, in some cases with one that is not."""
     variant = draw(st.sampled_from(list(VARIANTS)))
     wild = draw(st.none() | st.sampled_from(QUESTIONS))
     answers = {name: draw(ANYTHING if name == wild else LIKELY[name]) for name in QUESTIONS}
@@ -114,8 +114,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 def check_refusal(error: ValueError, answers: dict[str, Any]) -> None:
     match = re.fullmatch(r"Validation error for question '(\w+)': (.+)", str(error))
     assert match, str(error)
-    assert match[1] in answers, "nobody gave the answer that is refused"
-    assert re.fullmatch(SENTENCE, match[2]), "it does not say what would be right"
+    assert match[1] in answers, "a derived answer was refused"
+    assert re.fullmatch(SENTENCE, match[2]), "the message is no sentence"
 
 
 def check_project(project: Path, answers: dict[str, Any], baseline: Baseline) -> None:
@@ -137,7 +137,7 @@ def check_project(project: Path, answers: dict[str, Any], baseline: Baseline) ->
 
 
 @pytest.mark.slow
-def test_answers_are_refused_with_a_reason_or_stay_the_text_that_they_are(
+def test_answers_are_refused_with_a_message_or_arrive_unchanged(
     template: Template, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     seen: Counter[str] = Counter()
@@ -150,7 +150,7 @@ def test_answers_are_refused_with_a_reason_or_stay_the_text_that_they_are(
         derandomize=True,
         database=None,
         print_blob=True,
-        # To explain a failure would take minutes more.
+        # Without Phase.explain, which takes minutes.
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
     def check(answers: dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def test_answers_are_refused_with_a_reason_or_stay_the_text_that_they_are(
 
 
 @pytest.mark.slow
-def test_free_text_is_only_where_it_is_quoted_and_of_all_names_the_commands_in_a_workflow(
+def test_free_text_is_in_quoting_files_only_and_workflows_have_the_command_only(
     template: Template,
 ) -> None:
     app = f"src/{PLACEHOLDERS['package_name']}/web/app.py"
@@ -207,7 +207,7 @@ def problem(question: str, text: str) -> str:
     return validator(question).render({question: text})
 
 
-def test_what_a_validator_lets_through_is_safe_in_every_language() -> None:
+def test_accepted_answers_are_safe_in_python_toml_and_yaml() -> None:
     seen: Counter[str] = Counter()
 
     @given(st.one_of(*(st.tuples(st.just(name), ANYTHING | LIKELY[name]) for name in QUESTIONS)))

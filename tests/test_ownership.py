@@ -1,4 +1,4 @@
-"""What an owner keeps is never overwritten, resurrected or deleted, whatever the template does."""
+"""Files that owners keep are never overwritten, restored or deleted by a new version."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from .variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 
-# The README of a project says so in its table.
+# As in the table of a project's README.
 EXAMPLE = ["/README.md", "/tests/test_cli_users.py", "/tests/web/test_users.py"]
 OWNED = [
     "/src/*/models.py",
@@ -41,7 +41,7 @@ def changed(old: dict[str, bytes], new: dict[str, bytes]) -> set[str]:
 def test_a_release_leaves_alone_what_owners_keep(
     variant: str, template: Template, untouched: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    """Within a major version: a merge would be the best that an owner could get."""
+    """Compare versions of one major version, because even a merge would change these files."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
     for version in comparable(changelog, list(releases())):
         old = template.copy(tmp_path / version, version, **VARIANTS[variant])
@@ -60,7 +60,7 @@ def test_the_table_in_a_projects_readme_names_what_owners_keep(
 
 
 def exclude(template: Template, path: str) -> None:
-    """Do what CONTRIBUTING.md asks for when a file is dropped or renamed."""
+    """Exclude a dropped or renamed file, as CONTRIBUTING.md describes."""
     questions = template.folder / "copier.yml"
     text = questions.read_text()
     assert "_exclude:\n" in text
@@ -69,10 +69,10 @@ def exclude(template: Template, path: str) -> None:
 
 @pytest.fixture
 def project(later: Template, tmp_path: Path) -> Path:
-    """A project whose owner has changed a file that the template will drop or rename."""
+    """A project with an edited file that the template will drop or rename."""
     folder = later.copy(tmp_path / "service")
-    errors = folder / "src/my_service/db/types.py"
-    errors.write_text(errors.read_text() + "\n# Mine.\n")
+    types = folder / "src/my_service/db/types.py"
+    types.write_text(types.read_text() + "\n# Mine.\n")
     commit_all(folder)
     return folder
 
@@ -97,10 +97,10 @@ def test_a_file_that_a_release_renames_stays_with_its_edits(later: Template, pro
     assert "# Mine." not in (project / "src/my_service/db/columns.py").read_text()
 
 
-def test_a_file_that_a_release_drops_without_excluding_it_is_gone(
+def test_a_file_that_a_release_drops_without_excluding_it_is_deleted(
     later: Template, project: Path
 ) -> None:
-    """Copier does so, which is why a test of updates looks for files that are gone."""
+    """Copier deletes it. A test of updates therefore compares the files."""
     later.file("types.py").unlink()
     later.release(LATER)
     before = contents(project)
@@ -109,7 +109,7 @@ def test_a_file_that_a_release_drops_without_excluding_it_is_gone(
 
 
 def test_what_the_owner_has_deleted_stays_deleted(later: Template, tmp_path: Path) -> None:
-    """Also if the template changes it: whose file it was makes no difference."""
+    """Deleted files stay deleted if the template changes them, whoever owns them."""
     project = later.copy(tmp_path / "service")
     deleted = ["Dockerfile", "README.md", "src/my_service/web/users.py", "tests/web/test_users.py"]
     for name in deleted:
@@ -134,6 +134,20 @@ def test_the_package_is_not_renamed_by_an_answer(template: Template, tmp_path: P
     assert "move src/my_service to src/other" in str(raised.value)
     assert contents(project) == before
     assert git(project, "status", "--porcelain") == ""
+
+
+def test_a_recorded_name_that_is_refused_now_is_not_replaced_by_the_default(
+    template: Template, tmp_path: Path
+) -> None:
+    names = {"distribution_name": "python-json-logger", "package_name": "my_service"}
+    project = template.copy(tmp_path / "service", "1.2.0", **names)
+    before = contents(project)
+    with pytest.raises(UserMessageError, match="'python-json-logger' is installed") as raised:
+        update(project)
+    assert "--data distribution_name=NAME" in str(raised.value)
+    assert contents(project) == before
+    update(project, distribution_name="other")
+    assert 'name = "other"' in (project / "pyproject.toml").read_text()
 
 
 def test_the_package_can_be_renamed_as_the_message_says(template: Template, tmp_path: Path) -> None:

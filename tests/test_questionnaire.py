@@ -1,4 +1,4 @@
-"""The questions are a public interface: the answers to them are recorded in projects, for years."""
+"""The questions are a public interface, because projects record the answers."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -11,8 +11,9 @@ from jinja2 import Environment
 from extensions import answers
 
 from .conftest import ROOT, Render
+from .majors import comparable
+from .questions import QUESTIONS
 from .releases import git, releases
-from .test_questions import QUESTIONS
 
 PUBLIC = {
     "project_name": ("str", None, "My Service"),
@@ -28,13 +29,13 @@ PUBLIC = {
 
 
 def questionnaire(questions: dict[str, Any]) -> dict[str, tuple[str, list[str] | None, Any]]:
-    """Return the type, the choices and the default of every question that anybody can be asked.
+    """Return the type, the choices and the default of each question.
 
     Raises KeyError for a question without a default.
     """
     environment = Environment(autoescape=False)  # noqa: S701
     environment.add_extension(answers.Answers)
-    found: dict[str, tuple[str, list[str] | None, Any]] = {}
+    asked: dict[str, tuple[str, list[str] | None, Any]] = {}
     context: dict[str, Any] = {}
     for name, question in questions.items():
         default = question["default"]
@@ -44,14 +45,14 @@ def questionnaire(questions: dict[str, Any]) -> dict[str, tuple[str, list[str] |
             default = environment.from_string(default).render(context)
         context[name] = default
         choices = list(question["choices"].values()) if "choices" in question else None
-        found[name] = (question["type"], choices, default)
-    return found
+        asked[name] = (question["type"], choices, default)
+    return asked
 
 
-def test_the_questions_are_those_that_users_rely_on() -> None:
-    found = questionnaire(QUESTIONS)
-    assert found == PUBLIC
-    assert list(found) == list(PUBLIC)
+def test_the_questions_are_those_of_the_public_interface() -> None:
+    asked = questionnaire(QUESTIONS)
+    assert asked == PUBLIC
+    assert list(asked) == list(PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -70,25 +71,24 @@ def test_a_change_of_the_questions_is_noticed(change: Callable[[dict[str, Any]],
     questions = deepcopy(QUESTIONS)
     change(questions)
     try:
-        found = questionnaire(questions)
+        asked = questionnaire(questions)
     except KeyError:
         return
-    assert found != PUBLIC
+    assert asked != PUBLIC
 
 
-@pytest.mark.parametrize("version", releases())
-def test_a_name_that_a_released_version_has_accepted_is_not_refused_later(version: str) -> None:
-    """Copier would put the default in the place of a recorded answer, without a word."""
-    source = git(ROOT, "show", f"{releases()[version]}:extensions/answers.py")
-    old: dict[str, Any] = {"__name__": "old"}
-    exec(compile(source, "answers.py", "exec"), old)  # noqa: S102
-    for check in ("package_name_problem", "distribution_name_problem"):
-        names = answers.DEPENDENCIES | answers.COMMANDS | answers.FOLDERS | {"my_service", "x"}
-        refused = {name for name in names if getattr(answers, check)(name)}
-        assert refused <= {name for name in names if old[check](name)}
+def test_a_name_is_accepted_in_all_versions_of_a_major_version() -> None:
+    for version in comparable((ROOT / "CHANGELOG.md").read_text(), list(releases())):
+        source = git(ROOT, "show", f"{releases()[version]}:extensions/answers.py")
+        old: dict[str, Any] = {"__name__": "old"}
+        exec(compile(source, "answers.py", "exec"), old)  # noqa: S102
+        for check in ("package_name_problem", "distribution_name_problem"):
+            names = answers.INSTALLED | answers.OPTIONAL | answers.COMMANDS | answers.FOLDERS
+            refused = {name for name in names if getattr(answers, check)(name)}
+            assert refused <= {name for name in names if old[check](name)}, version
 
 
-def test_the_answers_file_records_the_answers_and_nothing_derived(render: Render) -> None:
+def test_the_answers_file_has_the_answers_only(render: Render) -> None:
     recorded = yaml.safe_load((render() / ".copier-answers.yml").read_text())
     assert recorded.keys() - {"_commit", "_src_path"} == PUBLIC.keys()
     assert (recorded["io"], recorded["database"], recorded["fastapi"]) == ("async", "sqlite", True)

@@ -1,29 +1,25 @@
 import keyword
+import re
 import sys
 from collections.abc import Mapping
+from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from jinja2 import Environment
 
-from extensions import answers
+from extensions import answers, async_to_sync
 
-from .conftest import ROOT, Render
+from .conftest import Render, Tools
+from .questions import QUESTIONS
 
-QUESTIONS: dict[str, Any] = {
-    name: question
-    for name, question in yaml.safe_load((ROOT / "copier.yml").read_text()).items()
-    if not name.startswith("_")
-}
 ASKED = {name: question for name, question in QUESTIONS.items() if question.get("when", True)}
 
 
-def test_every_question_has_a_default_and_says_what_it_is_for() -> None:
+def test_every_question_has_a_default_and_a_help_text() -> None:
     for name, question in ASKED.items():
         assert "default" in question, name
-        assert question["help"].endswith(("?", ")")), name
+        assert re.fullmatch(r"[A-Z].*[\w?)]", question["help"]), name
 
 
 @pytest.mark.parametrize(
@@ -39,7 +35,7 @@ def test_every_question_has_a_default_and_says_what_it_is_for() -> None:
         ("x" * 80, "x" * 50, "x" * 50),
     ],
 )
-def test_names_are_derived_that_would_be_accepted(
+def test_derived_names_are_accepted(
     project_name: str, distribution_name: str, package_name: str
 ) -> None:
     assert answers.distribution_name_for(project_name) == distribution_name
@@ -48,7 +44,7 @@ def test_names_are_derived_that_would_be_accepted(
     assert answers.package_name_problem(package_name) == ""
 
 
-BAD_ANSWERS = [
+INVALID_ANSWERS = [
     ("project_name", "", "such as My Service"),
     ("project_name", "  ", "such as My Service"),
     ("project_name", "two\nlines", "one line"),
@@ -99,8 +95,8 @@ BAD_ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("question", "answer", "message"), BAD_ANSWERS)
-def test_a_bad_answer_is_refused_with_what_would_be_right(
+@pytest.mark.parametrize(("question", "answer", "message"), INVALID_ANSWERS)
+def test_an_invalid_answer_is_refused_with_a_message(
     question: str, answer: str, message: str
 ) -> None:
     environment = Environment(autoescape=False)  # noqa: S701
@@ -112,36 +108,66 @@ def test_a_bad_answer_is_refused_with_what_would_be_right(
 
 
 @pytest.mark.parametrize("question", [name for name in ASKED if "validator" in ASKED[name]])
-def test_copier_refuses_a_bad_answer_to_every_question(question: str, render: Render) -> None:
-    answer, message = next(case[1:] for case in BAD_ANSWERS if case[0] == question and case[1])
+def test_copier_refuses_an_invalid_answer_to_every_question(question: str, render: Render) -> None:
+    answer, message = next(case[1:] for case in INVALID_ANSWERS if case[0] == question and case[1])
     with pytest.raises(ValueError, match="Validation error") as raised:
         render(**{question: answer})
     assert message in str(raised.value)
 
 
 @pytest.mark.parametrize("question", ["io", "database"])
-def test_copier_refuses_what_is_no_choice(question: str, render: Render) -> None:
+def test_copier_refuses_an_unknown_choice(question: str, render: Render) -> None:
     with pytest.raises(ValueError, match="Invalid choice"):
         render(**{question: "both"})
 
 
-def test_every_word_of_the_language_and_every_standard_module_is_refused() -> None:
+def test_keywords_and_standard_modules_are_refused() -> None:
     for name in {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names}:
         assert answers.package_name_problem(name), name
 
 
-# Installed since 2.0. A name that was accepted before is not refused, because Copier would put the
-# default in its place; installing a project of this name fails.
-LATER = {"asgi-correlation-id", "fastapi-offline", "python-json-logger", "squawk-cli"}
+def test_the_names_of_async_code_are_refused() -> None:
+    imported = {name for _, name in async_to_sync.IMPORTS if name}
+    for name in {*imported, *async_to_sync.NAMES, *async_to_sync.DROPPED_DECORATORS}:
+        assert answers.package_name_problem(name), name
 
 
-def test_what_a_project_installs_cannot_be_hidden_by_its_name(rendered: Mapping[str, Path]) -> None:
-    for folder in rendered.values():
-        text = (folder / "pyproject.toml").read_text()
-        for line in text.split("[project.scripts]")[0].splitlines():
-            if line.startswith('    "'):
-                name = line.strip(' ",').split(">")[0].split("[")[0]
-                assert name in LATER or answers.distribution_name_problem(name), name
+def normalized(requirement: str) -> str:
+    """Return the name of a distribution or requirement in lower case with underscores."""
+    return re.sub(r"[-_.]+", "_", re.split(r"[^\w.-]", requirement)[0].lower())
+
+
+@pytest.mark.slow
+def test_the_tables_of_names_are_what_projects_install(
+    rendered: Mapping[str, Path], tools: Tools
+) -> None:
+    names: set[str] = set()
+    optional: set[str] = set()
+    # Together, these variants have all dependencies.
+    for variant in ("async-sqlite-fastapi", "async-postgresql-fastapi", "sync-postgresql-fastapi"):
+        tools.install(rendered[variant])
+        [packages] = tools.environment_folder.glob("lib/python*/site-packages")
+        for distribution in distributions(path=[str(packages)]):
+            if distribution.name == "my-service":
+                continue
+            assert answers.distribution_name_problem(distribution.name), distribution.name
+            names.add(normalized(distribution.name))
+            optional |= {normalized(required) for required in distribution.requires or ()}
+            for file in distribution.files or ():
+                module = file.parts[0].split(".")[0]
+                if file.suffix == ".py":
+                    code = (packages / file).read_text(errors="replace")
+                    optional |= {*re.findall(r"^ *(?:import|from) (\w+)", code, re.M)}
+                    optional |= {*re.findall(r'import_module\("(\w+)"', code)}
+                if module.isidentifier() and file.suffix in {".py", ".so"}:
+                    assert answers.package_name_problem(module), module
+                    names.add(module.lower())
+        for command in (tools.environment_folder / "bin").iterdir():
+            if re.fullmatch(r"[a-z][a-z0-9-]*", command.name) and command.name != "my-service":
+                assert answers.distribution_name_problem(command.name), command.name
+    assert names >= answers.INSTALLED
+    assert optional >= answers.OPTIONAL
+    assert not names & answers.OPTIONAL
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`.ci/release` publishes each version once; only GitHub's own command is played by a script."""
+"""Run `.ci/release`; a script replaces `gh`."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def released(tmp_path: Path) -> Runner:
-    """A repository in which a version was set two commits ago."""
+    """A repository with two versions, and a commit after them."""
     folder = tmp_path / "repository"
     (folder / ".ci").mkdir(parents=True)
     git(folder, "init", "--quiet")
@@ -29,7 +29,7 @@ def released(tmp_path: Path) -> Runner:
 
 
 def released_commits(runner: Runner) -> dict[str, str]:
-    """Return the tags of the origin, and their commits."""
+    """Return the tags of the origin and their commits."""
     tags = git(runner.origin, "tag").split()
     return {tag: git(runner.origin, "rev-parse", f"{tag}^{{commit}}").strip() for tag in tags}
 
@@ -50,14 +50,12 @@ def test_a_version_is_released_once(released: Runner) -> None:
     released.calls.unlink()
     before = released_commits(released)
     code, output = released.run("bash .ci/release")
-    assert (code, output) == (0, "v1.0.0 is there already.\nv1.1.0 is there already.\n")
+    assert (code, output) == (0, "v1.0.0 exists already.\nv1.1.0 exists already.\n")
     assert released_commits(released) == before
     assert not released.calls.exists()
 
 
-def test_a_version_that_has_been_released_is_left_alone_when_a_later_one_is(
-    released: Runner,
-) -> None:
+def test_only_the_version_without_a_tag_is_released(released: Runner) -> None:
     git(released.repository, "tag", "v1.0.0", "HEAD")
     git(released.repository, "push", "--quiet", "origin", "v1.0.0")
     code, output = released.run("bash .ci/release")

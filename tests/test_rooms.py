@@ -1,4 +1,4 @@
-"""A project holds the code of its own database, and what is special about it in one module."""
+"""A project has code for its own database only, and all of it in one module."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ ROOMS = {
 
 
 def modules(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the names and the contents of the layer's modules, without that of the drivers."""
+    """Yield the names and contents of the modules in db/, except urls.py."""
     for path in sorted((folder / "src/my_service/db").glob("*.py")):
         if path.name != "urls.py":
             yield path.name, path.read_text()
@@ -31,17 +31,15 @@ def modules(folder: Path) -> Iterator[tuple[str, str]]:
 
 def test_a_project_has_no_code_of_the_other_database(project: Path, variant: str) -> None:
     other = "postgresql" if VARIANTS[variant]["database"] == "sqlite" else "sqlite"
-    found = {name: SPECIAL[other].findall(text) for name, text in modules(project)}
-    assert not {name: words for name, words in found.items() if words}
+    words = {name: SPECIAL[other].findall(text) for name, text in modules(project)}
+    assert not any(words.values()), words
 
 
-def test_what_is_special_about_the_database_stands_in_one_module(
-    project: Path, variant: str
-) -> None:
+def test_the_code_for_one_database_is_in_one_module(project: Path, variant: str) -> None:
     database = VARIANTS[variant]["database"]
-    found = {name for name, text in modules(project) if SPECIAL[database].search(code(text))}
-    assert f"{database}.py" in found
-    assert found <= ROOMS[database]
+    special = {name for name, text in modules(project) if SPECIAL[database].search(code(text))}
+    assert f"{database}.py" in special
+    assert special <= ROOMS[database]
 
 
 def code(text: str) -> str:
@@ -50,18 +48,18 @@ def code(text: str) -> str:
 
 
 @pytest.mark.parametrize("io", ["async", "sync"])
-def test_all_other_modules_are_the_same_for_both_databases_but_for_imports(
+def test_all_other_modules_are_the_same_for_both_databases_except_imports(
     rendered: Mapping[str, Path], io: str
 ) -> None:
-    found = []
+    common = []
     for database, rooms in ROOMS.items():
         imports = rf"^from (\S*\.{database} import|\. import {database} as) .*\n"
         folder = rendered[f"{io}-{database}"] / "src/my_service/db"
-        found.append(
+        common.append(
             {
                 path.name: re.sub(imports, "", path.read_text(), flags=re.M)
                 for path in folder.glob("*.py")
                 if path.name not in {*rooms, "urls.py"}
             }
         )
-    assert found[0] == found[1]
+    assert common[0] == common[1]

@@ -1,4 +1,4 @@
-"""Every rendered file looks as if somebody had written it for this very project."""
+"""Rendered files look hand-written for the project."""
 
 import re
 import subprocess
@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from .conftest import ROOT, Render
+from .structure import rendered_files
 from .variants import VARIANTS
 
 NAMES: dict[str, dict[str, str]] = {
@@ -34,17 +35,7 @@ NAMES: dict[str, dict[str, str]] = {
 }
 
 
-# What tools leave behind in a project that they have worked on.
-LEFT = {".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__", "uv.lock"}
-
-
-def files(folder: Path) -> list[Path]:
-    """Return the rendered files, without what tools have left there."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in found if not LEFT & set(path.relative_to(folder).parts)]
-
-
-# All variants with the default names, and two opposite ones with all the others.
+# All variants with the default names, and two opposite ones with all other names.
 CASES = [
     (variant, names)
     for names in NAMES
@@ -73,7 +64,7 @@ def folder(case: tuple[str, str], render: Render, rendered: Mapping[str, Path]) 
 
 
 def test_files_are_tidy(folder: Path) -> None:
-    for path in files(folder):
+    for path in rendered_files(folder):
         text = path.read_text()
         where = path.relative_to(folder)
         assert text == "" or text.endswith("\n"), f"{where} has no final newline"
@@ -81,7 +72,7 @@ def test_files_are_tidy(folder: Path) -> None:
         assert not text.startswith("\n"), f"{where} begins with a blank line"
         assert not re.search(r"[ \t]+$", text, re.M), f"{where} has trailing spaces"
         assert "\t" not in text, f"{where} has tabs"
-        # In Markdown, there is Python that the formatter reads.
+        # The formatter also reads Python in Markdown.
         may_hold_code = path.suffix in {".py", ".mako"} or "```python" in text
         blank = "\n\n\n\n" if may_hold_code else "\n\n\n"
         assert blank not in text, f"{where} has too many blank lines"
@@ -89,7 +80,7 @@ def test_files_are_tidy(folder: Path) -> None:
 
 
 def test_no_trace_of_the_template_is_left(folder: Path) -> None:
-    for path in files(folder):
+    for path in rendered_files(folder):
         assert "{" not in path.name
         assert path.suffix != ".jinja"
         text = path.read_text().replace("{{ braces }}", "")
@@ -98,7 +89,7 @@ def test_no_trace_of_the_template_is_left(folder: Path) -> None:
 
 
 def test_configuration_files_can_be_read(folder: Path) -> None:
-    for path in files(folder):
+    for path in rendered_files(folder):
         if path.suffix in {".yml", ".yaml"}:
             list(yaml.safe_load_all(path.read_text()))
         elif path.suffix == ".toml":
@@ -117,7 +108,7 @@ def test_text_answers_arrive_unchanged(folder: Path, names: str) -> None:
     assert answers.get("project_name", "My Service") in (folder / "README.md").read_text()
 
 
-def test_the_linter_and_the_formatter_have_nothing_to_say(folder: Path) -> None:
+def test_the_linter_and_the_formatter_find_nothing(folder: Path) -> None:
     for command in (["check"], ["format", "--check"]):
         subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--no-cache"], cwd=folder, check=True
@@ -125,13 +116,13 @@ def test_the_linter_and_the_formatter_have_nothing_to_say(folder: Path) -> None:
 
 
 def test_a_project_can_be_read_in_an_hour(rendered: Mapping[str, Path]) -> None:
-    sources = files(rendered["async-postgresql-fastapi"] / "src")
+    sources = rendered_files(rendered["async-postgresql-fastapi"] / "src")
     code = [path.read_text().splitlines() for path in sources if path.suffix == ".py"]
     assert len(sources) <= 50
     assert sum(bool(line.strip()) for lines in code for line in lines) <= 2420
 
 
-def test_every_setting_stands_in_the_example(project: Path) -> None:
+def test_env_example_has_every_setting(project: Path) -> None:
     config = next((project / "src").glob("*/config.py")).read_text()
     example = (project / ".env.example").read_text()
     settings = re.findall(r"^    ([a-z_]+): (?!DatabaseSettings|SQLAlch|Alembic)", config, re.M)
@@ -143,18 +134,19 @@ def test_every_setting_stands_in_the_example(project: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", ["async-postgresql-fastapi", "sync-sqlite"])
-def test_rendering_twice_gives_the_same_bytes(
+def test_rendering_twice_gives_the_same_files(
     variant: str, rendered: Mapping[str, Path], render: Render
 ) -> None:
     again = render(**VARIANTS[variant])
     first = {
-        path.relative_to(rendered[variant]): path.read_bytes() for path in files(rendered[variant])
+        path.relative_to(rendered[variant]): path.read_bytes()
+        for path in rendered_files(rendered[variant])
     }
-    second = {path.relative_to(again): path.read_bytes() for path in files(again)}
+    second = {path.relative_to(again): path.read_bytes() for path in rendered_files(again)}
     assert first == second
 
 
-def test_a_name_that_a_renderer_could_take_for_code_stays_text(render: Render) -> None:
+def test_template_syntax_in_a_name_is_not_rendered(render: Render) -> None:
     folder = render(project_name="{{ 7 * 7 }} {% raw %}")
     assert "{{ 7 * 7 }} {% raw %}" in (folder / "README.md").read_text()
 
@@ -164,7 +156,7 @@ def test_nothing_is_executed_by_rendering() -> None:
     assert not {"_tasks", "_migrations"} & questions.keys()
 
 
-def test_no_file_of_ours_is_too_long_to_be_read() -> None:
+def test_no_python_file_of_the_template_has_more_than_250_lines() -> None:
     for folder in ("benchmarks", "extensions", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= 250, path

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from extensions.project import left_to_do
+from extensions.project import TASKS, left_to_do
 
 from .conftest import Tools
 from .owner import DELETED
@@ -61,9 +61,9 @@ def test_a_project_that_nobody_has_changed_becomes_the_other_variant(
     update(project, None, **VARIANTS[new])
     assert contents(project) == contents(untouched[new])
     told = capsys.readouterr().err
-    assert "for you to change" not in told
+    assert not any(task in told for _, _, _, task, _ in TASKS)
     other_database = VARIANTS[old]["database"] != VARIANTS[new]["database"]
-    assert ("runs on another database now" in told) is other_database
+    assert ("uses another database now" in told) is other_database
 
 
 @pytest.mark.parametrize(("old", "new"), STEPS)
@@ -88,27 +88,24 @@ def test_what_the_owner_has_written_survives_another_answer(
     assert conflicts == (["src/my_service/cli/__init__.py"] if switched else [])
 
 
-def test_code_that_still_says_await_is_pointed_at(
+def test_async_code_in_a_sync_project_is_listed(
     move: Move, capsys: pytest.CaptureFixture[str]
 ) -> None:
     move("async-sqlite-fastapi", "sync-sqlite-fastapi")
     told = capsys.readouterr().err
     assert (
-        "Code that still says await, for you to change:\n\n"
+        "Make this code sync:\n\n"
         "  src/my_service/orders.py:4, 9, 11\n"
         "  src/my_service/web/orders.py:14\n\n"
     ) in told
 
 
-def test_code_that_does_not_say_await_yet_is_pointed_at(
+def test_sync_code_in_an_async_project_is_listed(
     move: Move, capsys: pytest.CaptureFixture[str]
 ) -> None:
     move("sync-sqlite-fastapi", "async-sqlite-fastapi")
     told = capsys.readouterr().err
-    assert (
-        "Code that does not say await yet, for you to change:\n\n"
-        "  src/my_service/orders.py:4, 11\n\n"
-    ) in told
+    assert ("Make this code async:\n\n  src/my_service/orders.py:4, 11\n\n") in told
 
 
 def test_of_modules_with_the_same_name_only_that_of_the_template_is_left_out(
@@ -119,7 +116,7 @@ def test_of_modules_with_the_same_name_only_that_of_the_template_is_left_out(
         (tmp_path / place).write_text("await work()\n")
     after: Any = {"io": "sync", "fastapi": True, "_copier_conf": {"dst_path": tmp_path}}
     found = left_to_do(after, {"io": "async", "fastapi": True})
-    assert found == {"Code that still says await": ["src/my_service/logs.py:1"]}
+    assert found == {"Make this code sync": ["src/my_service/logs.py:1"]}
 
 
 def test_what_the_owner_has_added_to_the_api_stays_when_fastapi_goes(

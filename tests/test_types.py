@@ -1,4 +1,4 @@
-"""Instants, in any time zone."""
+"""UTCDateTime, with instants in any time zone."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,7 +20,7 @@ def types(rendered: Mapping[str, Path]) -> ModuleType:
 
 
 def instants() -> st.SearchStrategy[datetime]:
-    """Return any instant that UTC has a name for, in any time zone."""
+    """Generate instants in any time zone that UTC can represent."""
     zones = st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59))
     day = timedelta(days=1)
     return st.datetimes(
@@ -34,7 +34,7 @@ def instants() -> st.SearchStrategy[datetime]:
 def test_an_instant_comes_back_aware_and_in_utc(types: ModuleType, instant: datetime) -> None:
     column = types.UTCDateTime()
     kept = column.process_bind_param(instant, DefaultDialect())
-    # As drivers return it: in UTC, without any zone, or in the zone of the server.
+    # Drivers return it in UTC, without a zone, or in the zone of the server.
     for returned in (kept, kept.replace(tzinfo=None), instant):
         back = column.process_result_value(returned, DefaultDialect())
         assert back == instant.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""What follows from the answers cannot be set, and an answer that means nothing is refused."""
+"""Computed answers cannot be set, and only yes and no are accepted for a yes-or-no question."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,10 @@ import yaml
 
 from extensions.answers import default_url
 
-from .conftest import ROOT, Render
+from .conftest import Render
+from .questions import QUESTIONS
 from .releases import Template, commit_all, contents, update
-from .test_tidiness import files
+from .structure import rendered_files
 
 EVIL = "EVIL; rm"
 
@@ -29,7 +30,7 @@ def test_the_default_url_follows_from_the_answers(database: str, url: str) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["slug", "default_url", "gone", "moved", "keep_api"])
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_name_that_is_no_question_changes_nothing(
+def test_an_unknown_answer_changes_nothing(
     name: str, database: str, rendered: dict[str, Path], render: Render
 ) -> None:
     given = contents_without_answers(render(database=database, **{name: EVIL}))
@@ -37,24 +38,23 @@ def test_a_name_that_is_no_question_changes_nothing(
 
 
 def contents_without_answers(folder: Path) -> dict[str, bytes]:
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files(folder)}
-    del found[".copier-answers.yml"]
-    return found
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in rendered_files(folder)
+    }
+    del contents[".copier-answers.yml"]
+    return contents
 
 
 def test_the_only_computed_answer_is_read_from_the_project() -> None:
-    questions = yaml.safe_load((ROOT / "copier.yml").read_text()).items()
-    computed = [name for name, question in questions if is_computed(question)]
+    computed = [
+        name for name, question in QUESTIONS.items() if question.get("when", True) is not True
+    ]
     assert computed == ["before"]
-
-
-def is_computed(question: Any) -> bool:
-    return isinstance(question, dict) and question.get("when", True) is not True
 
 
 @pytest.mark.parametrize("value", [5, "5", EVIL, "{lost: x}"])
 def test_a_computed_answer_is_refused(value: Any, render: Render) -> None:
-    with pytest.raises(ValueError, match="'before': Leave it out"):
+    with pytest.raises(ValueError, match="'before': Remove this answer"):
         render(before=value)
 
 
@@ -74,7 +74,7 @@ def test_a_computed_answer_in_the_answers_file_changes_nothing(
 
 
 @pytest.mark.parametrize("value", ["nope", "2", "yess", "", "fastapi", "null"])
-def test_what_is_neither_yes_nor_no_is_refused(value: str, render: Render) -> None:
+def test_an_answer_other_than_yes_or_no_is_refused(value: str, render: Render) -> None:
     with pytest.raises(ValueError, match="'fastapi': Answer yes or no"):
         render(fastapi=value)
 
@@ -83,7 +83,7 @@ def test_what_is_neither_yes_nor_no_is_refused(value: str, render: Render) -> No
     ("value", "expected"),
     [(True, True), (False, False), ("Yes", True), ("no", False), ("true", True), ("0", False)],
 )
-def test_every_way_to_say_yes_or_no_is_understood(
+def test_every_spelling_of_yes_and_no_is_accepted(
     value: Any, expected: bool, render: Render
 ) -> None:
     project = render(fastapi=value)

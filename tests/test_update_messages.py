@@ -1,4 +1,4 @@
-"""An update names what it cannot deliver and what it deletes, however the project has changed."""
+"""An update names the files that it deletes, and those that it cannot update."""
 
 import re
 import shutil
@@ -13,8 +13,8 @@ from .releases import LATER, Template, commit_all, contents, git, update
 pytestmark = pytest.mark.slow
 
 USERS = "src/my_service/web/users.py"
-DELETED = "are deleted, with your changes in them"
-UNREACHED = "did not reach these files"
+DELETED = "were deleted, with your changes in them"
+MOVED = "files were not updated, because you have moved them"
 
 
 def rewrite(project: Path, path: str, old: str, new: str) -> None:
@@ -42,7 +42,7 @@ SPELLINGS = [quote, comment]
 
 
 @pytest.mark.parametrize("spell", SPELLINGS)
-def test_a_package_is_not_renamed_however_the_answers_file_spells_its_name(
+def test_a_package_is_not_renamed_whatever_the_yaml_style_of_its_recorded_name(
     project: Path, spell: Callable[[str], str]
 ) -> None:
     answers = project / ".copier-answers.yml"
@@ -55,7 +55,7 @@ def test_a_package_is_not_renamed_however_the_answers_file_spells_its_name(
 
 
 @pytest.mark.parametrize("spell", SPELLINGS)
-def test_an_api_that_goes_with_fastapi_can_be_restored_as_the_message_says(
+def test_the_printed_commands_restore_an_api_that_was_deleted_with_fastapi(
     project: Path, spell: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = project / ".copier-answers.yml"
@@ -71,7 +71,7 @@ def test_an_api_that_goes_with_fastapi_can_be_restored_as_the_message_says(
     assert (project / "tests/web/test_users.py").is_file()
 
 
-def test_files_that_another_answer_deletes_are_listed_as_the_message_says(
+def test_the_printed_commands_list_the_files_that_another_answer_deletes(
     later: Template, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = later.copy(tmp_path / "service", database="postgresql", fastapi=False)
@@ -85,27 +85,29 @@ def test_files_that_another_answer_deletes_are_listed_as_the_message_says(
     assert restore == ["restore", "FILE"]
 
 
-def test_an_update_that_deletes_nothing_and_reaches_everything_says_so_by_silence(
+def test_an_update_that_deletes_nothing_and_updates_every_file_prints_no_more(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rewrite(project, USERS, 'prefix="/users"', 'prefix="/people"')
     update(project)
-    told = capsys.readouterr().err
-    assert "is up to date with the template" in told
-    assert DELETED not in told
-    assert UNREACHED not in told
+    message = capsys.readouterr().err
+    assert "is up to date with the template" in message
+    assert DELETED not in message
+    assert MOVED not in message
 
 
-def commands(told: str) -> tuple[list[str], list[str]]:
-    """Return the arguments of git that list what an update has deleted, and restore it."""
-    listing, restore = re.findall(r"^  git (diff --.+|restore .+)$", told.split(DELETED)[1], re.M)
+def commands(message: str) -> tuple[list[str], list[str]]:
+    """Return the arguments of the printed git commands that list deleted files and restore them."""
+    listing, restore = re.findall(
+        r"^  git (diff --.+|restore .+)$", message.split(DELETED)[1], re.M
+    )
     return listing.split(), restore.split()
 
 
-def unreached(told: str) -> list[str]:
-    """Return the lines of the message that name what an update has not reached."""
-    _, said = told.split(UNREACHED)
-    return re.findall(r"^  ([\w./]+ -> [\w./]+)$", said, re.M)
+def moved_files(message: str) -> list[str]:
+    """Return the lines of the message that name moved files."""
+    _, lines = message.split(MOVED)
+    return re.findall(r"^  ([\w./]+ -> [\w./]+)$", lines, re.M)
 
 
 def add_files(later: Template) -> None:
@@ -119,7 +121,7 @@ def add_files(later: Template) -> None:
     later.release(LATER)
 
 
-def test_a_layer_that_its_owner_has_moved_is_named(
+def test_a_moved_layer_is_named(
     later: Template, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     modules = [path.name for path in (project / "src/my_service/db").glob("*.py")]
@@ -129,14 +131,14 @@ def test_a_layer_that_its_owner_has_moved_is_named(
     commit_all(project)
     add_files(later)
     update(project, LATER)
-    assert unreached(capsys.readouterr().err) == [
+    assert moved_files(capsys.readouterr().err) == [
         f"src/my_service/db/{name} -> src/my_service/storage/{name}" for name in sorted(modules)
     ]
     assert not (project / "src/my_service/db").exists(), "a fragment of the old folder"
     assert "# Fixed." not in types.read_text()
 
 
-def test_every_module_that_is_elsewhere_is_named(
+def test_every_moved_module_is_named(
     variant: str,
     untouched: dict[str, Path],
     tmp_path: Path,
@@ -150,10 +152,10 @@ def test_every_module_that_is_elsewhere_is_named(
         shutil.move(project / folder, project / "inner" / folder)
     commit_all(project)
     update(project)
-    assert {*unreached(capsys.readouterr().err)} == {f"{name} -> inner/{name}" for name in names}
+    assert {*moved_files(capsys.readouterr().err)} == {f"{name} -> inner/{name}" for name in names}
 
 
-def test_a_package_that_its_owner_has_renamed_is_named_until_the_answers_file_says_so(
+def test_a_renamed_package_is_named_until_the_answers_file_has_its_name(
     later: Template, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = ".copier-answers.yml"
@@ -165,22 +167,22 @@ def test_a_package_that_its_owner_has_renamed_is_named_until_the_answers_file_sa
     add_files(later)
     before = contents(project)
     update(project, LATER)
-    told = capsys.readouterr().err
-    assert "src/my_service/db/types.py -> src/other/db/types.py" in unreached(told)
-    assert f"write its name as\npackage_name into {answers}" in told
+    message = capsys.readouterr().err
+    assert "src/my_service/db/types.py -> src/other/db/types.py" in moved_files(message)
+    assert f"set package_name in\n{answers} to the new name" in message
     assert not (project / "src/my_service").exists(), "a fragment of the old package"
-    # As the message says.
+    # Follow the message.
     git(project, "reset", "--quiet", "--hard")
     git(project, "clean", "--quiet", "-d", "--force")
     assert contents(project) == before
     rewrite(project, answers, "package_name: my_service", "package_name: other")
     capsys.readouterr()
     update(project, LATER)
-    assert UNREACHED not in capsys.readouterr().err
+    assert MOVED not in capsys.readouterr().err
     assert (project / "src/other/db/types.py").read_text().endswith("# Fixed.\n")
 
 
-def test_what_the_owner_has_deleted_is_not_named_and_no_fragment_of_it_comes_back(
+def test_deleted_files_are_neither_named_nor_restored(
     later: Template, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(project / "tests/db")
@@ -189,7 +191,7 @@ def test_what_the_owner_has_deleted_is_not_named_and_no_fragment_of_it_comes_bac
     commit_all(project)
     add_files(later)
     update(project, LATER)
-    assert UNREACHED not in capsys.readouterr().err
+    assert MOVED not in capsys.readouterr().err
     assert not (project / "tests/db").exists()
     assert (project / "src/my_service/db/fresh.py").is_file()
     assert (project / "src/my_service/fresh.py").is_file()

@@ -1,4 +1,4 @@
-"""The rendered update.yml does what it says; only GitHub's own command is played by a script."""
+"""Run the rendered update.yml; a script replaces `gh`."""
 
 import shutil
 from pathlib import Path
@@ -35,12 +35,12 @@ def test_an_update_is_offered_as_a_pull_request(
     assert contents(project) == contents(later.copy(tmp_path / "new", LATER))
     calls = runner.calls.read_text()
     assert f"pr\ncreate\n--head\n{branch}\n" in calls
-    assert "Conflicts" not in calls
+    assert "Resolve the conflicts" not in calls
     git(project, "switch", "--quiet", "-")
     runner.calls.write_text("")
     code, output = runner.update()
     assert code == 0, output
-    assert "waits for you" in output
+    assert "exists already" in output
     assert "create" not in runner.calls.read_text()
 
 
@@ -53,18 +53,16 @@ def test_a_conflict_is_named_in_the_pull_request(
     later.change("Dockerfile.jinja", "WORKDIR /app", "WORKDIR /srv")
     code, output = runner.update()
     assert code == 0, output
-    assert "Conflicts are marked on this branch, for you to settle:\n\n* `Dockerfile`\n" in (
-        runner.calls.read_text()
-    )
+    assert "Resolve the conflicts on this branch:\n\n* `Dockerfile`\n" in runner.calls.read_text()
 
 
-def test_nothing_happens_while_there_is_no_new_version(project: Path, runner: Runner) -> None:
-    assert runner.update() == (0, "There is none.\n")
+def test_nothing_happens_without_a_new_version(project: Path, runner: Runner) -> None:
+    assert runner.update() == (0, "No new version.\n")
     assert runner.outputs() == {}
     assert git(project, "status", "--porcelain") == ""
 
 
-def test_an_update_of_a_workflow_asks_for_the_token_that_it_needs(
+def test_an_update_of_a_workflow_without_the_token_is_an_error(
     later: Template, runner: Runner
 ) -> None:
     later.change("update.yml", "timeout-minutes: 15", "timeout-minutes: 16")
@@ -73,7 +71,7 @@ def test_an_update_of_a_workflow_asks_for_the_token_that_it_needs(
     assert not runner.calls.read_text().count("create")
 
 
-def test_what_copier_says_is_in_the_pull_request(
+def test_the_output_of_copier_is_in_the_pull_request(
     later: Template, project: Path, runner: Runner
 ) -> None:
     shutil.move(project / "src/my_service/db/types.py", project / "src/my_service/types.py")
@@ -124,7 +122,7 @@ def test_a_project_without_an_answers_file_passes_with_a_notice(
     assert runner.outputs() == {}
 
 
-def test_a_template_at_a_url_that_does_not_answer_is_an_error(
+def test_an_unreachable_template_is_an_error(
     later: Template, project: Path, runner: Runner
 ) -> None:
     answers = project / ".copier-answers.yml"

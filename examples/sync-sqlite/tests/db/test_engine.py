@@ -3,10 +3,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine, exc, text
 
-from my_service.db import (
-    ConnectionFailed,
-    DatabaseManager,
-)
+from my_service.db import ConnectionFailed, DatabaseManager
 from my_service.db.engine import make_engine
 
 from .models import Link, Page

@@ -5,12 +5,7 @@ from sqlalchemy import JSON, func, insert, null
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 
-from my_service.db import (
-    DatabaseManager,
-    get_one,
-    get_or_create,
-    update_or_create,
-)
+from my_service.db import DatabaseManager, get_one, get_or_create, update_or_create
 
 from .models import Book, Note, Shelf
 

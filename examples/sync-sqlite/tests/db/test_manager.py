@@ -5,13 +5,7 @@ import pytest
 from alembic import command
 from sqlalchemy import URL, text
 
-from my_service.db import (
-    DatabaseManager,
-    DatabaseStatus,
-    SchemaError,
-    SyncResult,
-    exists_in_db,
-)
+from my_service.db import DatabaseManager, DatabaseStatus, SchemaError, SyncResult, exists_in_db
 
 from ..concurrency import run_concurrently
 from ..databases import temporary_database

@@ -8,13 +8,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import Session
 
-from my_service.db import (
-    DatabaseManager,
-    get_by_pk,
-    get_one,
-    get_or_create,
-    update_or_create,
-)
+from my_service.db import DatabaseManager, get_by_pk, get_one, get_or_create, update_or_create
 
 from ..concurrency import run_concurrently
 from .models import Link, Page, PlainPage, Word

@@ -8,12 +8,7 @@ import pytest
 from sqlalchemy import URL, delete, event, exc, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from my_service.db import (
-    SNAPSHOT,
-    DatabaseManager,
-    DatabaseStatus,
-    ReadOnlyError,
-)
+from my_service.db import SNAPSHOT, DatabaseManager, DatabaseStatus, ReadOnlyError
 
 from ..conftest import MIGRATIONS
 from .conftest import visit

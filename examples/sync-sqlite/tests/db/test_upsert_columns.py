@@ -11,11 +11,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from my_service.db import (
-    DatabaseManager,
-    is_sqlite,
-    upsert_many,
-)
+from my_service.db import DatabaseManager, is_sqlite, upsert_many
 
 from ..concurrency import run_concurrently
 from .models import Item, Kind, Page, Versioned
