@@ -39,7 +39,7 @@ class SQLAlchemySettings(BaseModel):
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
     application_name: str = "my-service"
-    # 0 is no limit. Behind PgBouncer, the last two have no effect.
+    # 0 is no limit. Behind PgBouncer, only connect_timeout has an effect.
     connect_timeout: int = Field(default=10, ge=0)
     statement_timeout: Seconds = 30
     idle_in_transaction_session_timeout: Seconds = 60
