@@ -70,9 +70,12 @@ def _migrate(connection: Connection, config: Config, options: dict[str, Any]) ->
         with context.begin_transaction():
             context.run_migrations()
 
-    if only_reads and _changes_schema(connection):
+    if not only_reads:
+        schema.change(connection, config, run)
+    elif _changes_schema(connection):
         return False
-    run() if only_reads else schema.change(connection, config, run)
+    else:
+        run()
     return True
 
 
