@@ -1,11 +1,6 @@
 import pytest
 from sqlalchemy import func, inspect, select, update
-from sqlalchemy.exc import (
-    IntegrityError,
-    InvalidRequestError,
-    MultipleResultsFound,
-    NoResultFound,
-)
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import Session
 
 from my_service.db import DatabaseManager, get_by_pk, get_one, get_or_create, update_or_create
