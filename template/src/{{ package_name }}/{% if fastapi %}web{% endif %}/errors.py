@@ -56,11 +56,7 @@ def register_exception_handlers(app: FastAPI) -> None:
 
 
 async def problem(
-    connection: HTTPConnection,
-    status: int,
-    detail: Any,
-    headers: Any = None,
-    **extra: Any,
+    connection: HTTPConnection, status: int, detail: Any, headers: Any = None, **extra: Any
 ) -> Response | None:
     """Return problem details with the members `extra`, or close a WebSocket that was accepted."""
     title = responses.get(status, "Error")
