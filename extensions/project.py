@@ -11,7 +11,9 @@ from jinja2.ext import Extension
 from jinja2.runtime import Context
 
 # Files of the template's that are asynchronous in both forms.
-ON_THE_EVENT_LOOP = re.compile(r"/web/(dependencies|errors|health|limits|logs|test_websockets)\.py$")
+ON_THE_EVENT_LOOP = re.compile(
+    r"/web/(dependencies|errors|health|limits|logs|test_websockets)\.py$"
+)
 # Code that has not been moved from asyncio to blocking calls, or the other way.
 ASYNC = re.compile(r"\bawait\b|\basync (with|for)\b|\bAsync(DatabaseManager|Engine|Session)\b")
 METHODS = "commit|delete|execute|flush|get|merge|refresh|rollback|scalar|scalars"

@@ -1,4 +1,4 @@
-"""The examples in a project's page about HTTP do what the text around them says."""
+"""The examples in docs/http.md work as described."""
 
 import asyncio
 import shutil
