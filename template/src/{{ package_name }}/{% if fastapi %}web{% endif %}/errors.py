@@ -2,10 +2,11 @@
 
 import logging
 import traceback
+from contextlib import suppress
 from http.client import responses
 from typing import Any
 
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse, Response
@@ -62,7 +63,8 @@ async def problem(
     title = responses.get(status, "Error")
     if isinstance(connection, WebSocket):
         if connection.application_state is WebSocketState.CONNECTED:
-            await connection.close(1011, title)
+            with suppress(WebSocketDisconnect):
+                await connection.close(1011, title)
         if connection.application_state is WebSocketState.DISCONNECTED:
             return None
     if not is_body_allowed_for_status_code(status):
