@@ -73,18 +73,18 @@ async def problem(
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
-async def handle_http_error(connection: HTTPConnection, error: Any) -> Response | None:
+async def handle_http_error(connection: HTTPConnection, error: Any) -> Any:
     """Answer with the status and the detail of an HTTPException."""
     return await problem(connection, error.status_code, error.detail, error.headers)
 
 
-async def handle_invalid_request(connection: HTTPConnection, error: Any) -> Response | None:
+async def handle_invalid_request(connection: HTTPConnection, error: Any) -> Any:
     """Answer 422 with the first errors, without the values of the request."""
     errors = [{key: e[key] for key in ("loc", "msg", "type")} for e in error.errors()[:20]]
     return await problem(connection, 422, "The request is not valid.", errors=errors)
 
 
-async def handle_database_error(connection: HTTPConnection, error: Any) -> Response | None:
+async def handle_database_error(connection: HTTPConnection, error: Any) -> Any:
     """Answer 409 or 422 for a violated constraint, 503 for temporary failures, otherwise 500."""
     failure = connection.state.failure = failure_of(error)
     where = f"{connection.scope.get('method', 'WebSocket')} {connection.url.path!r}"
@@ -105,7 +105,7 @@ async def handle_database_error(connection: HTTPConnection, error: Any) -> Respo
     return await problem(connection, 503, detail, {"Retry-After": "1"})
 
 
-async def handle_unexpected_error(connection: HTTPConnection, error: object) -> Response | None:
+async def handle_unexpected_error(connection: HTTPConnection, error: Any) -> Any:
     """Answer 500 without the reason."""
     return await problem(connection, 500, "The service failed; the reason is in its log.")
 
