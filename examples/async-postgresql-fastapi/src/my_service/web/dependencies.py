@@ -14,7 +14,7 @@ from .limits import Admission
 
 
 class State(TypedDict):
-    """What the application provides in `request.state`."""
+    """Objects of the application in `request.state`."""
 
     db: AsyncDatabaseManager
     writers: Admission
