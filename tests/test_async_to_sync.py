@@ -156,6 +156,7 @@ ALLOWED = {
     "errors.py": ["async def", "await"],
     "logs.py": ["async def", "await"],
     # What happens on the event loop, before a thread is taken.
+    "dependencies.py": ["AsyncIterator", "async (def|with)"],
     "limits.py": [
         "asynccontextmanager",
         "AsyncIterator",

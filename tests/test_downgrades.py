@@ -59,7 +59,7 @@ def test_a_downgrade_that_loses_rows_names_them_and_asks(commands: Commands) -> 
     commands.run("users", "add", "ada")
     question = 'Lose the data in users."e-mail", tags, users?'
     output = commands.run("db", "downgrade", "base", "--yes", fails=True, PRODUCTION="1")
-    assert f"{question} PRODUCTION is set: pass --even-in-production." in output
+    assert f"{question} PRODUCTION is set. Pass --even-in-production to continue." in output
     assert count(commands, "tags") == 1
     command = ("db", "downgrade", "-1", "--even-in-production")
     commands.run(*command, stdin="y\n", PRODUCTION="1")

@@ -1,8 +1,9 @@
-"""The examples in a project's page about HTTP do what the text around them says."""
+"""The examples in docs/http.md work as described."""
 
 import asyncio
 import shutil
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,7 +40,7 @@ def serializable(postgres_url: str) -> str:
 
 
 async def write(server: Server) -> list[Answer]:
-    """Let many clients create users, and replace the same one, at once."""
+    """Create users and replace the same user from many clients at once."""
 
     async def client(number: int) -> list[Answer]:
         answers = []
@@ -53,13 +54,13 @@ async def write(server: Server) -> list[Answer]:
         return answers
 
     await server.fetch("/users", "POST", '{"name": "first"}')
-    found = await asyncio.gather(*(client(number) for number in range(CLIENTS)))
-    return [answer for answers in found for answer in answers]
+    answers = await asyncio.gather(*(client(number) for number in range(CLIENTS)))
+    return list(chain.from_iterable(answers))
 
 
 @pytest.mark.parametrize("io", ["async", "sync"])
 @pytest.mark.parametrize("is_retried", [False, True])
-def test_with_the_middleware_no_request_is_lost_to_a_concurrent_one(
+def test_with_the_middleware_no_request_fails_because_of_a_concurrent_one(
     rendered: Mapping[str, Path], tmp_path: Path, serializable: str, io: str, is_retried: bool
 ) -> None:
     project = tmp_path / "project"
@@ -83,7 +84,7 @@ def test_with_the_middleware_no_request_is_lost_to_a_concurrent_one(
 
 
 @pytest.mark.parametrize("io", ["async", "sync"])
-def test_the_route_that_repeats_its_work_does_it(
+def test_the_route_that_retries_its_work_succeeds(
     rendered: Mapping[str, Path], tmp_path: Path, serializable: str, io: str
 ) -> None:
     project = tmp_path / "project"

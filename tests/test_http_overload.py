@@ -1,4 +1,4 @@
-"""What a service answers when more is asked of it than its connections can do."""
+"""Overload, disconnected clients and a frozen database."""
 
 import asyncio
 import time
@@ -15,10 +15,10 @@ from .serving import Answer, Server, serving
 pytestmark = pytest.mark.slow
 
 POOL_TIMEOUT = 1
-# How long each request of a flood keeps its connection, how many there are, and how many at a time.
+# Seconds that each request of a flood uses its connection, number of requests, and how many run at a time.
 WORK = 0.4
 REQUESTS, AT_ONCE = 120, 40
-# What a busy machine may need beside, in seconds.
+# Seconds of tolerance for a busy machine.
 SLACK = 3
 
 
@@ -34,7 +34,7 @@ class Flood:
 
 
 async def flood(server: Server, path: str) -> Flood:
-    """Send the requests, and ask for the health of the service all the while."""
+    """Send the requests, and check the health of the service meanwhile."""
     places = asyncio.Semaphore(AT_ONCE)
     checks: dict[str, list[Answer]] = {"/livez": [], "/readyz": []}
 
@@ -74,7 +74,7 @@ def environment(url: str, pool_size: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("road", ["write", "read"])
-def test_a_flood_is_shed_and_a_larger_pool_serves_more(
+def test_overload_is_answered_with_503_and_a_larger_pool_serves_more(
     project: Path, database: Restartable, tmp_path: Path, road: str
 ) -> None:
     served = []
@@ -82,20 +82,20 @@ def test_a_flood_is_shed_and_a_larger_pool_serves_more(
         settings = environment(database.url, pool_size)
         with serving(project, tmp_path, **settings) as server:
             server.sync(project, **settings)
-            found = asyncio.run(flood(server, f"/{road}/{WORK}"))
+            result = asyncio.run(flood(server, f"/{road}/{WORK}"))
             afterwards = server.get("/users")
-        assert {answer.status for answer in found.answers} <= {200, 503}
-        assert max(answer.seconds for answer in found.answers) < POOL_TIMEOUT + WORK + SLACK
+        assert {answer.status for answer in result.answers} <= {200, 503}
+        assert max(answer.seconds for answer in result.answers) < POOL_TIMEOUT + WORK + SLACK
         # Every connection was in use for most of the time.
-        assert found.count(200) > 0.4 * pool_size * found.seconds / WORK
-        assert {answer.status for answer in found.livez + found.readyz} == {200}
-        assert max(answer.seconds for answer in found.livez + found.readyz) < 1
+        assert result.count(200) > 0.4 * pool_size * result.seconds / WORK
+        assert {answer.status for answer in result.livez + result.readyz} == {200}
+        assert max(answer.seconds for answer in result.livez + result.readyz) < 1
         assert (afterwards.status, afterwards.seconds < 1) == (200, True)
-        served.append(found.count(200) / found.seconds)
+        served.append(result.count(200) / result.seconds)
     assert served[1] > 1.3 * served[0]
 
 
-def test_clients_that_have_gone_do_not_keep_others_waiting(
+def test_requests_of_disconnected_clients_do_not_delay_others(
     project: Path, database: Restartable, tmp_path: Path
 ) -> None:
     settings = environment(database.url, 2) | {"DATABASE__SQLALCHEMY__POOL_TIMEOUT": "30"}
@@ -110,12 +110,12 @@ def test_clients_that_have_gone_do_not_keep_others_waiting(
         asyncio.run(give_up(server))
         answer = server.get("/write/0")
     assert answer.status == 200
-    # All of them would take 7.5 seconds.
+    # Serving all of them takes 7.5 seconds.
     assert answer.seconds < 3
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_frozen_database_is_answered_in_time_and_recovers_unaided(
+def test_requests_to_a_frozen_database_are_answered_in_time_and_succeed_after_it(
     project: Path, database: Restartable, tmp_path: Path, method: str
 ) -> None:
     settings = environment(database.url, 3) | {"DATABASE__SQLALCHEMY__CONNECT_TIMEOUT": "2"}

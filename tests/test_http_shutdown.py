@@ -1,4 +1,4 @@
-"""How a service stops."""
+"""Graceful shutdown."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 async def stop_while_serving(server: Server) -> tuple[Answer, list[Answer]]:
-    """Send SIGTERM during a request, and return its answer and those of `/readyz` after it."""
+    """Send SIGTERM during a request; return its answer and those of `/readyz` after the signal."""
     request = asyncio.create_task(server.fetch("/write/2"))
     await asyncio.sleep(0.5)
     server.process.send_signal(signal.SIGTERM)
@@ -29,7 +29,7 @@ async def stop_while_serving(server: Server) -> tuple[Answer, list[Answer]]:
 
 @pytest.mark.parametrize("variant", ["async-postgresql-fastapi", "sync-postgresql-fastapi"])
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
-def test_a_service_that_is_stopped_answers_what_it_has_begun(
+def test_a_service_answers_the_requests_in_flight_before_it_stops(
     rendered: Mapping[str, Path],
     postgres: str,
     tmp_path: Path,

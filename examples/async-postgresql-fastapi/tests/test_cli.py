@@ -12,7 +12,7 @@ from my_service.cli import main
 
 
 def run(*arguments: str, exit_code: int = 0) -> str:
-    """Run the command with these arguments, and return what it prints."""
+    """Run the command with the arguments and return its output."""
     result: Result = CliRunner().invoke(main, arguments)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -33,7 +33,7 @@ def test_help_imports_no_library_but_click() -> None:
     assert not {"alembic", "pydantic", "sqlalchemy", "uvicorn"} & {*printed.split()}
 
 
-def test_help_says_what_the_help_of_each_command_says() -> None:
+def test_the_summary_of_a_lazy_command_is_that_of_its_own_help() -> None:
     context = click.Context(main)
     for name, command in main.commands.items():
         loaded = main.resolve_command(context, [name])[1]
@@ -52,31 +52,31 @@ def test_sync_upgrades_a_database_that_is_behind() -> None:
     assert re.fullmatch(r"Database (created|upgraded)\.\n", run("db", "sync"))
 
 
-def test_status_tells_the_state_by_its_exit_code() -> None:
+def test_status_sets_the_exit_code() -> None:
     assert "empty" in run("db", "status", exit_code=3)
     run("db", "sync")
     assert "up to date" in run("db", "status")
 
 
-def test_status_speaks_to_machines_too() -> None:
+def test_status_prints_json() -> None:
     run("db", "sync")
-    found = json.loads(run("db", "status", "--json"))
-    assert found["status"] == "up to date"
-    assert found["current"] == found["latest"]
+    status = json.loads(run("db", "status", "--json"))
+    assert status["status"] == "up to date"
+    assert status["current"] == status["latest"]
 
 
-def test_downgrade_says_first_what_it_will_undo() -> None:
+def test_downgrade_first_lists_the_migrations_to_undo() -> None:
     run("db", "sync")
     assert run("db", "downgrade", "base").startswith("About to undo ")
     assert run("db", "downgrade", "base") == ""
 
 
-def test_check_passes_where_the_migrations_make_what_the_models_say() -> None:
+def test_check_passes_if_the_migrations_match_the_models() -> None:
     run("db", "sync")
     run("db", "check", "--since", "heads")
 
 
-def test_drop_asks_first() -> None:
+def test_drop_needs_a_confirmation() -> None:
     run("db", "sync")
     run("db", "drop", exit_code=1)
     assert "up to date" in run("db", "status")
@@ -84,7 +84,7 @@ def test_drop_asks_first() -> None:
     assert "empty" in run("db", "status", exit_code=3)
 
 
-def test_drop_wants_a_second_flag_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drop_needs_a_second_flag_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRODUCTION", "1")
     run("db", "sync")
     assert "--even-in-production" in run("db", "drop", "--yes", exit_code=1)

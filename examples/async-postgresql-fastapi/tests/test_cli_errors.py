@@ -1,4 +1,4 @@
-"""Errors of migrations come with the state of the schema and the next step."""
+"""Migration errors are printed with the schema state and the next step."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def add_migration(versions: Path, revision: str, after: str, upgrade: str = "pas
 
 @pytest.fixture
 def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations, which the commands use and the test may change."""
+    """A copy of the migrations that the commands use and the test may change."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("DATABASE__ALEMBIC__MIGRATIONS_PATH", str(folder))
@@ -87,7 +87,7 @@ def test_an_unknown_revision_is_an_error(head: str, command: str) -> None:
     assert f"newest is {head}" in output
 
 
-def test_what_cannot_be_undone_is_not_announced(head: str) -> None:
+def test_a_downgrade_that_cannot_run_is_not_announced(head: str) -> None:
     output = run("db", "downgrade", "-99", exit_code=1)
     assert "About to undo" not in output
     assert "didn't produce 99 migrations" in output
@@ -143,7 +143,7 @@ def test_a_migration_that_follows_one_without_a_file_is_an_error(
     assert "the file of revision 'nosuch' is missing; restore it" in output
 
 
-def test_a_revision_without_a_file_is_named_where_it_is_no_error(
+def test_sync_and_status_report_a_revision_without_a_file(
     versions: Path,
     head: str,
 ) -> None:
@@ -164,7 +164,7 @@ def test_check_lists_the_changes_that_lack_a_migration(
         output = run("db", "check", exit_code=1)
     finally:
         Base.metadata.remove(table)
-    assert output == 'Error: no migration makes these changes; run `db revision -m "..."`\n'
+    assert output == 'Error: model changes lack a migration; run `db revision -m "..."`\n'
     assert "Detected added table 'unforeseen'" in caplog.text
 
 
@@ -181,13 +181,13 @@ def test_migrations_are_named_alike_from_any_folder(versions: Path, head: str) -
     assert list(versions.glob("[0-9]*_[0-9]*_*_more.py"))
 
 
-def test_an_error_in_a_migration_keeps_its_traceback(versions: Path, head: str) -> None:
+def test_a_python_error_in_a_migration_keeps_its_traceback(versions: Path, head: str) -> None:
     add_migration(versions, "later", head, upgrade="1 / 0")
     with pytest.raises(ZeroDivisionError):
         run("db", "sync")
 
 
-def test_an_error_of_the_database_in_a_migration_comes_with_the_state(
+def test_a_database_error_in_a_migration_is_printed_with_the_schema_state(
     versions: Path,
     head: str,
 ) -> None:
@@ -198,7 +198,7 @@ def test_an_error_of_the_database_in_a_migration_comes_with_the_state(
     assert f"Database is behind: at {head}" in output
 
 
-def test_a_wrong_setting_is_named_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE__SQLALCHEMY__POOL_SIZE", "many")
     output = run("db", "status", exit_code=1)
     assert output.startswith("Error: DATABASE__SQLALCHEMY__POOL_SIZE: Input should be a valid ")

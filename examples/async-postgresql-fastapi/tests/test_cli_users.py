@@ -25,7 +25,7 @@ def test_a_name_has_1_to_100_characters(name: str) -> None:
     assert "1 to 100 characters" in run("users", "add", name, exit_code=2)
 
 
-def test_a_missing_table_is_named_with_the_state(
+def test_a_missing_table_is_named_with_the_schema_state(
     empty_url: URL,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

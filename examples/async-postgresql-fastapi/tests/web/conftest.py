@@ -14,7 +14,7 @@ from ..db.models import TableBase
 
 
 def app_for(url: URL, engine_args: Any = None, alembic: Any = None, **settings: Any) -> FastAPI:
-    """Return the application for a database, with further settings."""
+    """Return an application that uses a database and further settings."""
     sqlalchemy = {"url": url.render_as_string(hide_password=False), **(engine_args or {})}
     database = {"sqlalchemy": sqlalchemy, "alembic": alembic or {}}
     return create_app(Settings.model_validate({"database": database, **settings}))
@@ -32,8 +32,8 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-async def pages(manager: AsyncDatabaseManager) -> AsyncDatabaseManager:
-    """The manager of the application's database, with tables for tests beside the service's own."""
+async def manager_with_tables(manager: AsyncDatabaseManager) -> AsyncDatabaseManager:
+    """The manager of the application's database, which also has the tables of the tests."""
     async with manager.engine.begin() as connection:
         await connection.run_sync(TableBase.metadata.create_all)
     return manager

@@ -1,4 +1,4 @@
-"""More requests than connections wait for a while, and are turned away."""
+"""Requests wait for a connection and are answered with 503 if they get none in time."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.3}
 
 @pytest.fixture
 def small(url: URL) -> FastAPI:
-    """An application with one connection that writes, and one that reads."""
+    """An application with one connection that writes and one that reads."""
     app = app_for(url, POOL)
 
     @app.get("/layer-test/writer")
@@ -37,7 +37,7 @@ def small(url: URL) -> FastAPI:
 
 
 def occupy(app: FastAPI, session_type: Any) -> tuple[threading.Event, threading.Event]:
-    """Add `/layer-test/long`, whose request has its session until the second event is set."""
+    """Add `/layer-test/long`; its session is open from the first event to the second."""
     began, ends = threading.Event(), threading.Event()
 
     @app.get("/layer-test/long")
@@ -53,7 +53,7 @@ def occupy(app: FastAPI, session_type: Any) -> tuple[threading.Event, threading.
     ("session_type", "path"),
     [(DatabaseSession, "writer"), (DatabaseReadSession, "reader")],
 )
-def test_a_request_that_gets_no_connection_in_time_is_turned_away(
+def test_a_request_that_gets_no_connection_in_time_is_answered_with_503(
     small: FastAPI,
     session_type: Any,
     path: str,
@@ -67,7 +67,7 @@ def test_a_request_that_gets_no_connection_in_time_is_turned_away(
             for response in (future.result() for future in waiting):
                 assert response.status_code == 503
                 assert response.headers["Retry-After"] == "1"
-            # Neither needs one of the connections that are in use.
+            # Health checks do not use the connections of requests.
             assert client.get("/livez").status_code == 200
             assert client.get("/readyz").status_code == 200
         finally:

@@ -20,13 +20,13 @@ from ..db.models import Page
 
 async def paths(manager: AsyncDatabaseManager) -> list[str]:
     async with manager.Session() as session:
-        found = await session.scalars(select(Page.path))
-        return list(found)
+        result = await session.scalars(select(Page.path))
+        return list(result)
 
 
 async def test_success_is_not_answered_if_a_swallowed_error_has_lost_the_write(
     app: FastAPI,
-    pages: AsyncDatabaseManager,
+    manager_with_tables: AsyncDatabaseManager,
 ) -> None:
     @app.post("/layer-test/swallowed")
     async def swallow(session: DatabaseSession) -> None:
@@ -37,12 +37,12 @@ async def test_success_is_not_answered_if_a_swallowed_error_has_lost_the_write(
 
     with TestClient(app) as client:
         status = client.post("/layer-test/swallowed").status_code
-    assert (status, await paths(pages)) == (500, [])
+    assert (status, await paths(manager_with_tables)) == (500, [])
 
 
 async def test_a_write_after_an_error_in_a_savepoint_is_committed(
     app: FastAPI,
-    pages: AsyncDatabaseManager,
+    manager_with_tables: AsyncDatabaseManager,
 ) -> None:
     @app.post("/layer-test/savepoint")
     async def recover(session: DatabaseSession) -> None:
@@ -54,10 +54,10 @@ async def test_a_write_after_an_error_in_a_savepoint_is_committed(
 
     with TestClient(app) as client:
         assert client.post("/layer-test/savepoint").status_code == 200
-    assert await paths(pages) == ["/"]
+    assert await paths(manager_with_tables) == ["/"]
 
 
-@pytest.mark.usefixtures("pages")
+@pytest.mark.usefixtures("manager_with_tables")
 def test_what_is_written_is_there_when_a_background_task_begins(app: FastAPI) -> None:
     seen: list[str] = []
 
@@ -79,7 +79,7 @@ def test_what_is_written_is_there_when_a_background_task_begins(app: FastAPI) ->
 
 async def test_a_session_that_is_used_after_the_response_raises_an_error(
     app: FastAPI,
-    pages: AsyncDatabaseManager,
+    manager_with_tables: AsyncDatabaseManager,
 ) -> None:
     async def write_late(session: DatabaseSession) -> None:
         session.add(Page(path="/late"))
@@ -93,10 +93,10 @@ async def test_a_session_that_is_used_after_the_response_raises_an_error(
     with TestClient(app) as client, pytest.raises(RuntimeError) as caught:
         client.post("/layer-test/late")
     assert isinstance(caught.value.__cause__, InvalidRequestError)
-    assert await paths(pages) == ["/"]
+    assert await paths(manager_with_tables) == ["/"]
 
 
-@pytest.mark.usefixtures("pages")
+@pytest.mark.usefixtures("manager_with_tables")
 def test_a_read_finds_what_the_request_before_has_written(app: FastAPI) -> None:
     @app.put("/layer-test/visits/{visits}")
     async def write(visits: int, session: DatabaseSession) -> None:

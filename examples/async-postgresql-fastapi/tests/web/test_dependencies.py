@@ -16,29 +16,34 @@ from ..db.models import Page
 
 async def paths(manager: AsyncDatabaseManager) -> list[str]:
     async with manager.Session() as session:
-        found = await session.scalars(select(Page.path))
-        return list(found)
+        result = await session.scalars(select(Page.path))
+        return list(result)
 
 
-async def test_a_session_is_committed_at_the_end(pages: AsyncDatabaseManager) -> None:
-    async with make_db_session(pages) as session:
+async def test_a_session_is_committed_at_the_end(manager_with_tables: AsyncDatabaseManager) -> None:
+    async with make_db_session(manager_with_tables) as session:
         session.add(Page(path="/"))
-    assert await paths(pages) == ["/"]
+    assert await paths(manager_with_tables) == ["/"]
 
 
-async def test_a_session_is_rolled_back_on_any_error(pages: AsyncDatabaseManager) -> None:
+async def test_a_session_is_rolled_back_on_any_error(
+    manager_with_tables: AsyncDatabaseManager,
+) -> None:
     async def fail() -> None:
-        async with make_db_session(pages) as session:
+        async with make_db_session(manager_with_tables) as session:
             session.add(Page(path="/"))
             await session.flush()
             raise KeyError
 
     with pytest.raises(KeyError):
         await fail()
-    assert await paths(pages) == []
+    assert await paths(manager_with_tables) == []
 
 
-async def test_an_http_error_rolls_back_too(app: FastAPI, pages: AsyncDatabaseManager) -> None:
+async def test_an_http_error_rolls_back_too(
+    app: FastAPI,
+    manager_with_tables: AsyncDatabaseManager,
+) -> None:
     @app.post("/layer-test/broken")
     async def broken(session: DatabaseSession) -> None:
         session.add(Page(path="/"))
@@ -47,10 +52,10 @@ async def test_an_http_error_rolls_back_too(app: FastAPI, pages: AsyncDatabaseMa
 
     with TestClient(app) as client:
         assert client.post("/layer-test/broken").status_code == 400
-    assert await paths(pages) == []
+    assert await paths(manager_with_tables) == []
 
 
-@pytest.mark.usefixtures("pages")
+@pytest.mark.usefixtures("manager_with_tables")
 def test_a_commit_that_fails_is_not_answered_with_success(app: FastAPI) -> None:
     @app.post("/layer-test/late")
     async def late(session: DatabaseSession) -> dict[str, str]:
@@ -61,7 +66,7 @@ def test_a_commit_that_fails_is_not_answered_with_success(app: FastAPI) -> None:
         assert client.post("/layer-test/late").status_code == 409
 
 
-@pytest.mark.usefixtures("pages")
+@pytest.mark.usefixtures("manager_with_tables")
 def test_more_requests_than_connections_are_all_answered(app: FastAPI) -> None:
     @app.get("/layer-test/page")
     async def read(session: DatabaseSession) -> int | None:

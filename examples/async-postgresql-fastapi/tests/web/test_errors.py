@@ -1,4 +1,4 @@
-"""Errors are answered with problem details, and nothing of the inside."""
+"""Errors are answered with problem details and without internals."""
 
 import logging
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ STATUSES = {"400", "404", "409", "413", "422", "500", "503"}
 
 
 @pytest.fixture
-def broken(app: FastAPI, pages: AsyncDatabaseManager) -> Iterator[TestClient]:
-    """A client of path operations that violate constraints, or fail otherwise."""
+def broken(app: FastAPI, manager_with_tables: AsyncDatabaseManager) -> Iterator[TestClient]:
+    """A client of path operations that violate constraints or fail otherwise."""
 
     @app.post("/layer-test/unique")
     async def violate_unique(session: DatabaseSession) -> None:
@@ -87,7 +87,7 @@ def test_a_violated_constraint_is_answered_with_the_columns_that_the_driver_name
 
 
 @pytest.mark.parametrize("path", ["unique", "foreign-key", "not-null", "check", "syntax", "bug"])
-def test_neither_values_nor_sql_are_answered_or_logged(
+def test_answers_and_logs_of_errors_contain_neither_values_nor_sql(
     broken: TestClient,
     caplog: pytest.LogCaptureFixture,
     path: str,
@@ -98,7 +98,7 @@ def test_neither_values_nor_sql_are_answered_or_logged(
     for hidden in ("secret", "4711", "INSERT", "SELECT"):
         assert hidden not in response.text
         if path != "bug":
-            # The lines of code in a traceback are the owner's own.
+            # A traceback contains lines of the owner's code.
             lines = [line for line in logged.splitlines() if not line.startswith("    ")]
             assert hidden not in "\n".join(lines)
 
@@ -118,7 +118,7 @@ def test_an_unexpected_error_is_answered_with_500(broken: TestClient, path: str)
         ("PATCH", "/layer-test/missing", 405),
     ],
 )
-def test_what_is_not_there_is_answered_with_problem_details(
+def test_an_unknown_path_row_or_method_is_answered_with_problem_details(
     broken: TestClient,
     method: str,
     path: str,

@@ -20,17 +20,17 @@ VERSIONS = shutil.ignore_patterns("versions")
 
 @pytest.fixture
 def reads() -> Iterator[list[int]]:
-    """The thread of every access to the files of the migrations."""
-    found: list[int] = []
+    """Ids of the threads that access the files of the migrations."""
+    threads: list[int] = []
     counting = True
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
         reading = event in ("open", "os.listdir", "os.scandir")
         if counting and reading and str(arguments[0]).startswith(str(MIGRATIONS)):
-            found.append(threading.get_ident())
+            threads.append(threading.get_ident())
 
     sys.addaudithook(count)
-    yield found
+    yield threads
     counting = False
 
 
@@ -48,8 +48,8 @@ def test_an_empty_database_is_not_ready(empty_url: URL) -> None:
 
 
 def test_a_database_that_does_not_answer_is_not_ready(server: URL) -> None:
-    nowhere = server.set(port=1)
-    app = app_for(nowhere)
+    unreachable = server.set(port=1)
+    app = app_for(unreachable)
 
     @app.get("/layer-test/work")
     async def work(session: DatabaseSession) -> None:

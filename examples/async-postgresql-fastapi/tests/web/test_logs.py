@@ -1,4 +1,4 @@
-"""Each request is logged in one line, and what it causes has its id."""
+"""Each request is logged in one line; all lines of a request have its id."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from .conftest import app_for
 
 @contextmanager
 def serving(url: URL, **settings: Any) -> Iterator[TestClient]:
-    """Serve with logging as it is without the handlers of pytest, and with a path that logs."""
+    """Serve an application without pytest's log handlers, with paths that log."""
     root = logging.root
     before = root.handlers, root.level
     root.handlers = []
@@ -50,14 +50,14 @@ def test_each_line_of_a_request_has_its_id(url: URL, capsys: pytest.CaptureFixtu
     assert re.fullmatch(r"GET /layer-test/log 200 \d+\.\d ms", request.removeprefix(mark))
 
 
-def test_lines_in_json_have_the_parts_of_the_request(
+def test_lines_in_json_have_the_fields_of_the_request(
     url: URL,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with serving(url, log_format="json") as client:
         request_id = client.get("/layer-test/log").headers["X-Request-ID"]
-    found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    hello, request = (line for line in found if line.get("request_id") == request_id)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    hello, request = (line for line in lines if line.get("request_id") == request_id)
     assert hello["message"] == "hello"
     assert (request["method"], request["path"]) == ("GET", "/layer-test/log")
     assert request["status"] == 200

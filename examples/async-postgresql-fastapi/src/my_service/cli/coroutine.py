@@ -1,4 +1,4 @@
-"""Lets commands be async functions."""
+"""Run commands that are async functions."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 def coroutine(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
-    """Make a plain function of an async one; it runs an event loop of its own."""
+    """Decorate an async function to run in an event loop of its own."""
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

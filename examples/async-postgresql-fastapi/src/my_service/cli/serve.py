@@ -1,4 +1,4 @@
-"""The commands that serve HTTP."""
+"""Commands that serve HTTP."""
 
 import os
 import signal
@@ -19,24 +19,20 @@ PORT = click.IntRange(0, 65535)
 @click.option("--port", default=8000, type=PORT, show_default=True, envvar="PORT")
 @click.option("--workers", default=1, type=click.IntRange(1), show_default=True)
 def serve(host: str, port: int, workers: int) -> None:
-    """Serve HTTP. Several workers share the connections of the settings."""
+    """Serve HTTP. Workers share the connections that the settings allow."""
     settings = get_settings()
     sqlalchemy = settings.database.sqlalchemy
     if workers > 1:
-        # For the processes, which read the settings anew.
+        # The workers read these settings from their environment.
         for name in ("pool_size", "max_overflow"):
             size = getattr(sqlalchemy, name)
             share = max(size // workers, min(size, 1))
             os.environ[f"DATABASE__SQLALCHEMY__{name.upper()}"] = str(share)
-    # uvicorn stops by itself, and sends itself the signal again.
+    # Uvicorn raises the signal again after it has stopped; the exit code has to be 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    timeout = settings.shutdown_timeout
     uvicorn.run(
-        APP,
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        timeout_graceful_shutdown=settings.shutdown_timeout,
+        APP, factory=True, host=host, port=port, workers=workers, timeout_graceful_shutdown=timeout
     )
 
 

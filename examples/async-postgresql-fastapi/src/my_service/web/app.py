@@ -12,34 +12,34 @@ from ..config import Settings, get_settings
 from ..database import manager_from_config
 from . import errors, health, users
 from .dependencies import State
-from .limits import Admission, watch
+from .limits import Admission, BodyLimitMiddleware, apply_time_limits
 from .logs import log_requests, log_slow_statements
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application; its settings come from the environment unless they are given.
+    """Return the application. Without `settings`, they are read from the environment.
 
-    A path operation gets them by `Depends(get_settings)`.
+    Path operations get them by `Depends(get_settings)`.
     """
     chosen = settings or get_settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         sqlalchemy = chosen.database.sqlalchemy
-        places, wait = sqlalchemy.connections, sqlalchemy.pool_timeout
+        writers = readers = sqlalchemy.connections
         async with manager_from_config(chosen) as manager:
             for engine in {manager.engine, manager.read_engine, manager.schema_engine}:
-                watch(engine.sync_engine)
+                apply_time_limits(engine.sync_engine)
                 if chosen.slow_statement:
                     log_slow_statements(engine.sync_engine, chosen.slow_statement)
             probe = health.Probe(manager)
-            with probe.drain(chosen.shutdown_delay):
-                yield {
-                    "db": manager,
-                    "writers": Admission(places, wait, sqlalchemy.time_limit),
-                    "readers": Admission(places, wait, sqlalchemy.time_limit),
-                    "probe": probe,
-                }
+            probe.drain_on_sigterm(chosen.shutdown_delay)
+            yield {
+                "db": manager,
+                "writers": Admission(writers, sqlalchemy),
+                "readers": Admission(readers, sqlalchemy),
+                "probe": probe,
+            }
 
     make_app = FastAPIOffline if chosen.docs else partial(FastAPI, openapi_url=None)
     app = make_app(
@@ -47,14 +47,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         responses=errors.RESPONSES,
     )
-    app.dependency_overrides[get_settings] = lambda: chosen
-    errors.install(app, chosen.max_body_size)
-    if chosen.cors_origins:
+    if settings:
+        # Not by default, because any override makes FastAPI inspect dependencies in each request.
+        app.dependency_overrides[get_settings] = lambda: settings
+    errors.register_exception_handlers(app)
+    app.add_middleware(BodyLimitMiddleware, max_body_size=chosen.max_body_size)
+    if origins := chosen.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
-            allow_origins=chosen.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
         )
     log_requests(app, chosen)
     app.include_router(health.router)

@@ -1,4 +1,4 @@
-"""Dependencies of path operations."""
+"""FastAPI dependencies."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,21 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db import AsyncDatabaseManager
 from .health import Probe
-from .limits import Admission, admit_reader, admit_writer
+from .limits import Admission
 
 
 class State(TypedDict):
-    """What every request finds in `request.state`."""
+    """Objects of the application in `request.state`."""
 
     db: AsyncDatabaseManager
     writers: Admission
     readers: Admission
     probe: Probe
-
-
-# Left after the session that it is for.
-Writer = Annotated[None, Depends(admit_writer, scope="function")]
-Reader = Annotated[None, Depends(admit_reader, scope="function")]
 
 
 async def gen_db_manager(connection: HTTPConnection) -> AsyncDatabaseManager:
@@ -45,21 +40,21 @@ async def make_db_session(manager: AsyncDatabaseManager) -> AsyncIterator[AsyncS
 
 
 async def gen_db_session(
-    manager: DatabaseManagerDependency, admitted: Writer = None
+    manager: DatabaseManagerDependency, connection: HTTPConnection
 ) -> AsyncIterator[AsyncSession]:
     """Yield a session that is committed when the path operation returns."""
-    async with make_db_session(manager) as session:
+    async with connection.state.writers.admit(connection), make_db_session(manager) as session:
         yield session
 
 
 async def gen_read_session(
-    manager: DatabaseManagerDependency, admitted: Reader = None
+    manager: DatabaseManagerDependency, connection: HTTPConnection
 ) -> AsyncIterator[AsyncSession]:
     """Yield a session that only reads."""
-    async with manager.ReadSession() as session:
+    async with connection.state.readers.admit(connection), manager.ReadSession() as session:
         yield session
 
 
-# With this scope the commit comes before the response: a 2xx means that it succeeded.
+# The scope makes the commit precede the response: a 2xx means that the data is committed.
 DatabaseSession = Annotated[AsyncSession, Depends(gen_db_session, scope="function")]
 DatabaseReadSession = Annotated[AsyncSession, Depends(gen_read_session, scope="function")]

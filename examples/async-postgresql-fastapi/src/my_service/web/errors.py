@@ -2,17 +2,19 @@
 
 import logging
 import traceback
+from contextlib import suppress
 from http.client import responses
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
+from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse, Response
+from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketState
 
 from ..db import Failure, columns_of, failure_of
 
@@ -20,8 +22,8 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 VIOLATIONS = {
-    Failure.UNIQUE_VIOLATION: (409, "There is one already"),
-    Failure.FOREIGN_KEY_VIOLATION: (409, "It refers to what is not there, or is referred to"),
+    Failure.UNIQUE_VIOLATION: (409, "The value already exists"),
+    Failure.FOREIGN_KEY_VIOLATION: (409, "A referenced row is missing, or the row is referenced"),
     Failure.CHECK_VIOLATION: (422, "A value is not allowed"),
     Failure.NOT_NULL_VIOLATION: (422, "A value is missing"),
 }
@@ -36,7 +38,7 @@ class Problem(BaseModel):
     detail: Any
 
 
-# What OpenAPI says about every path operation.
+# Error responses of every path operation in OpenAPI.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
         "description": responses[status],
@@ -46,79 +48,70 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def install(app: FastAPI, max_body_size: int) -> None:
-    """Answer errors, and request bodies of more than `max_body_size` bytes."""
-    app.add_middleware(BodyLimitMiddleware, max_body_size=max_body_size)
-    app.add_exception_handler(HTTPException, answer_http_error)
-    app.add_exception_handler(RequestValidationError, answer_invalid_request)
-    app.add_exception_handler(SQLAlchemyError, answer_database_error)
-    app.add_exception_handler(Exception, answer_any_error)
+def register_exception_handlers(app: FastAPI) -> None:
+    """Answer all errors with problem details."""
+    app.add_exception_handler(HTTPException, handle_http_error)
+    app.add_exception_handler(RequestValidationError, handle_invalid_request)
+    app.add_exception_handler(SQLAlchemyError, handle_database_error)
+    app.add_exception_handler(Exception, handle_unexpected_error)
 
 
-def problem(status: int, detail: Any, headers: Any = None, **extra: Any) -> JSONResponse:
-    """Return a response with problem details; `extra` has further members."""
+async def problem(
+    connection: HTTPConnection, status: int, detail: Any, headers: Any = None, **extra: Any
+) -> Response | None:
+    """Return problem details with the members `extra`, or close a WebSocket that was accepted."""
     title = responses.get(status, "Error")
+    if isinstance(connection, WebSocket):
+        if connection.application_state is WebSocketState.CONNECTED:
+            with suppress(WebSocketDisconnect):
+                await connection.close(1011, title)
+        if connection.application_state is WebSocketState.DISCONNECTED:
+            return None
+    if not is_body_allowed_for_status_code(status):
+        return Response(None, status, headers)
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
-class BodyLimitMiddleware(RequestBodyLimitMiddleware):
-    """Answers 413 for a request body that is too large."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_answered = False
-
-        async def answer(message: Message) -> None:
-            nonlocal is_answered
-            if message["type"] == "http.response.start" and message["status"] == 413:
-                is_answered = True
-                response = problem(413, f"The limit is {self.max_body_size} bytes.")
-                await response(scope, receive, send)
-            elif not is_answered:
-                await send(message)
-
-        await super().__call__(scope, receive, answer)
+async def handle_http_error(connection: HTTPConnection, error: Any) -> Any:
+    """Answer with the status and the detail of an HTTPException."""
+    return await problem(connection, error.status_code, error.detail, error.headers)
 
 
-async def answer_http_error(request: Request, error: Any) -> Response:
-    """Answer what a path operation has raised, or that there is none."""
-    if error.status_code < 200 or error.status_code in (204, 304):
-        return Response(status_code=error.status_code, headers=error.headers)
-    return problem(error.status_code, error.detail, error.headers)
-
-
-async def answer_invalid_request(request: Request, error: Any) -> Response:
-    """Answer 422 with the first errors, without the values that were sent."""
+async def handle_invalid_request(connection: HTTPConnection, error: Any) -> Any:
+    """Answer 422 with the first errors, without the values of the request."""
     errors = [{key: e[key] for key in ("loc", "msg", "type")} for e in error.errors()[:20]]
-    return problem(422, "The request is not valid.", errors=errors)
+    return await problem(connection, 422, "The request is not valid.", errors=errors)
 
 
-async def answer_database_error(request: Request, error: Any) -> Response:
-    """Answer a violated constraint, 503 for what may pass, and 500 for anything else."""
-    failure = request.state.failure = failure_of(error)
-    if failure in VIOLATIONS:
-        status, detail = VIOLATIONS[failure]
-        columns = columns_of(error)
-        where = f" ({', '.join(columns)})" if columns else ""
-        return problem(status, f"{detail}{where}.", columns=columns)
-    where = f"{request.scope.get('method', 'WS')} {request.url.path!r}"
+async def handle_database_error(connection: HTTPConnection, error: Any) -> Any:
+    """Answer 409 or 422 for a violated constraint, 503 for temporary failures, otherwise 500."""
+    failure = connection.state.failure = failure_of(error)
+    where = f"{connection.scope.get('method', 'WebSocket')} {connection.url.path!r}"
     if failure is None:
-        # Without the message, which may have SQL and values in it.
+        # The message is left out because it may contain SQL and values.
         frames = "".join(traceback.format_tb(error.__traceback__))
         log.error("%s: %s\n%s", where, reason_of(error), frames.rstrip())
         log.debug("%s", error)
-        return await answer_any_error(request, error)
-    log.warning("%s: %s", where, reason_of(error))
-    return problem(503, "The database is not available; try again.", {"Retry-After": "1"})
+        return await handle_unexpected_error(connection, error)
+    if failure not in VIOLATIONS or isinstance(connection, WebSocket):
+        log.warning("%s: %s", where, reason_of(error))
+    if failure in VIOLATIONS:
+        status, detail = VIOLATIONS[failure]
+        columns = columns_of(error)
+        suffix = f" ({', '.join(columns)})" if columns else ""
+        return await problem(connection, status, f"{detail}{suffix}.", columns=columns)
+    detail = "The database is not available; try again."
+    return await problem(connection, 503, detail, {"Retry-After": "1"})
 
 
-async def answer_any_error(request: Request, error: Exception) -> Response:
-    """Answer 500 without a reason, which is in the log."""
-    return problem(500, "The service has failed; its log has the reason.")
+async def handle_unexpected_error(connection: HTTPConnection, error: Any) -> Any:
+    """Answer 500 without the reason."""
+    return await problem(connection, 500, "The service failed; the reason is in its log.")
 
 
 def reason_of(error: SQLAlchemyError) -> str:
-    """Return what may be logged of an error: no SQL, and no values."""
+    """Return a reason for the log, without SQL and values."""
     if not isinstance(error, DBAPIError):
         return str(error)
     failure = failure_of(error)

@@ -1,4 +1,4 @@
-"""Admit requests to the database, and limit their time."""
+"""Limits on concurrent requests to the database, their time and the request body."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,100 +11,104 @@ from fastapi.requests import HTTPConnection
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..config import SQLAlchemySettings
 from ..db.postgresql import shut_down
 
-# The pool's entries of the connections that a request uses.
-_in_use: ContextVar[set[ConnectionPoolEntry] | None] = ContextVar("in_use", default=None)
+# Pool entries of the connections that a request has checked out.
+_checked_out: ContextVar[set[ConnectionPoolEntry] | None] = ContextVar("checked_out", default=None)
 
 
 class Admission:
-    """Admits as many requests at a time as a pool has connections, first come, first served."""
+    """Admits as many requests at a time as there are connections, first come, first served."""
 
-    def __init__(self, places: float, wait: float, limit: float) -> None:
-        """Take the number of connections, and how many seconds a request may wait and use one."""
-        self._places = anyio.CapacityLimiter(places)
-        self._wait, self._limit = wait, limit
+    def __init__(self, connections: float, settings: SQLAlchemySettings) -> None:
+        self._limiter = anyio.CapacityLimiter(connections)
+        self._settings = settings
 
     @asynccontextmanager
     async def admit(self, connection: HTTPConnection) -> AsyncIterator[None]:
-        """Hold a place. Raises sqlalchemy.exc.TimeoutError if none becomes free in time."""
-        place = object()
-        is_waiting = False
+        """Admit a request. Raises sqlalchemy.exc.TimeoutError after `pool_timeout` seconds."""
+        borrower, has_waited = object(), False
         try:
-            self._places.acquire_on_behalf_of_nowait(place)
+            self._limiter.acquire_on_behalf_of_nowait(borrower)
         except anyio.WouldBlock:
-            is_waiting = True
-            with anyio.move_on_after(self._wait) as scope:
-                await self._places.acquire_on_behalf_of(place)
+            has_waited = True
+            with anyio.move_on_after(self._settings.pool_timeout) as scope:
+                await self._limiter.acquire_on_behalf_of(borrower)
             if scope.cancelled_caught:
-                message = f"all connections were in use for {self._wait:g} s (pool_timeout)"
-                raise PoolTimeout(message) from None
+                raise PoolTimeout("timed out waiting for a connection (pool_timeout)") from None
         try:
-            if is_waiting and await _has_gone(connection):
-                raise HTTPException(499, "The client has gone.")
-            with time_limit(self._limit):
+            if has_waited and await _is_disconnected(connection):
+                raise HTTPException(499, "The client has disconnected.")
+            with time_limit(self._settings.time_limit):
                 yield
         finally:
-            self._places.release_on_behalf_of(place)
+            self._limiter.release_on_behalf_of(borrower)
 
 
-async def admit_writer(connection: HTTPConnection) -> AsyncIterator[None]:
-    """Admit a request to the connections that may write."""
-    async with connection.state.writers.admit(connection):
-        yield
-
-
-async def admit_reader(connection: HTTPConnection) -> AsyncIterator[None]:
-    """Admit a request to the connections that only read."""
-    async with connection.state.readers.admit(connection):
-        yield
-
-
-async def _has_gone(connection: HTTPConnection) -> bool:
+async def _is_disconnected(connection: HTTPConnection) -> bool:
     if not isinstance(connection, Request):
         return False
-    # Otherwise a part of the body could be taken for the answer. A form has been read before.
+    # The body is read first because is_disconnected() would lose a part of it. It raises
+    # RuntimeError if a form has been read.
     with suppress(RuntimeError):
         await connection.body()
     return await connection.is_disconnected()
 
 
+class BodyLimitMiddleware:
+    """Answers 413 if a request body is too large."""
+
+    def __init__(self, app: ASGIApp, max_body_size: int) -> None:
+        self.app, self.max_body_size = app, max_body_size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.max_body_size:
+                raise HTTPException(413, f"The limit is {self.max_body_size} bytes.")
+            return message
+
+        await self.app(scope, receive_within_limit, send)
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Close the connections that the block uses after a number of seconds.
+    """Close the connections that the block has checked out after a number of seconds.
 
-    What waits for them fails then, also if the server is frozen, where its own limits do not run.
+    Operations on them then fail. The server's own timeouts do not run while it is frozen.
     """
-    in_use: set[ConnectionPoolEntry] = set()
-    token = _in_use.set(in_use)
-    timer = asyncio.get_running_loop().call_later(seconds, _close, in_use)
+    entries: set[ConnectionPoolEntry] = set()
+    token = _checked_out.set(entries)
+    timer = asyncio.get_running_loop().call_later(seconds, _close, entries)
     try:
         yield
     finally:
         timer.cancel()
-        _in_use.reset(token)
+        entries.clear()
+        _checked_out.reset(token)
 
 
-def watch(engine: Engine) -> None:
-    """Make the connections of an engine known to `time_limit`."""
-    # First of all, because testing a connection may take forever.
+def apply_time_limits(engine: Engine) -> None:
+    """Make `time_limit` apply to the connections of an engine."""
+    # Inserted first because the listener that tests connections may block.
     event.listen(engine, "checkout", _check_out, insert=True)
-    event.listen(engine, "checkin", _check_in)
 
 
 def _check_out(connection: object, entry: ConnectionPoolEntry, proxy: object) -> None:
-    in_use = _in_use.get()
-    if in_use is not None:
-        entry.info["in_use"] = in_use
-        in_use.add(entry)
+    entry.info["entries"] = entries = _checked_out.get()
+    if entries is not None:
+        entries.add(entry)
 
 
-def _check_in(connection: object, entry: ConnectionPoolEntry) -> None:
-    entry.info.pop("in_use", set()).discard(entry)
-
-
-def _close(in_use: set[ConnectionPoolEntry]) -> None:
-    for entry in in_use:
-        if entry.info.get("in_use") is in_use and entry.driver_connection:
+def _close(entries: set[ConnectionPoolEntry]) -> None:
+    for entry in entries:
+        is_ours = entry.in_use and entry.info.get("entries") is entries
+        if is_ours and entry.driver_connection:
             shut_down(entry.driver_connection)

@@ -1,4 +1,4 @@
-"""Log each request, and what it causes with the same request id."""
+"""Request log, request ids and the slow statement log."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ SECURITY_HEADERS = [
 
 
 def log_requests(app: FastAPI, settings: Settings) -> None:
-    """Set up logging, unless the root logger has a handler already, and log each request."""
+    """Log each request; format the log unless the root logger has a handler already."""
     set_up_logging(settings.log_level)
     for handler in logging.root.handlers:
         if handler.name == set_up_logging.__module__:
@@ -37,7 +37,7 @@ def log_requests(app: FastAPI, settings: Settings) -> None:
             handler.setFormatter(JSON if settings.log_format == "json" else TEXT)
             uvicorn = logging.getLogger("uvicorn")
             uvicorn.handlers, uvicorn.propagate = [], True
-    # Its lines have no duration.
+    # RequestLogMiddleware replaces uvicorn's access log, which has no duration.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
     app.add_middleware(RequestLogMiddleware)
@@ -45,12 +45,12 @@ def log_requests(app: FastAPI, settings: Settings) -> None:
 
 
 def is_request_id(value: str) -> bool:
-    """Return whether a request id that came in is kept."""
+    """Return whether the client's request id is safe to log and to return."""
     return len(value) <= 128 and value.isascii() and value.isprintable()
 
 
 class RequestLogMiddleware:
-    """Logs a line for each request, and adds security headers to the response."""
+    """Logs each request and adds security headers to the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -59,9 +59,9 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        started_at, status = time.perf_counter(), 500
 
-        async def note(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -69,26 +69,23 @@ class RequestLogMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, receive, note)
+            await self.app(scope, receive, send_with_headers)
         finally:
-            duration = (time.perf_counter() - began) * 1000
-            # Quoted, because a line end in the path would begin a line of the log.
-            path = quote(scope["path"])
-            extra = {"method": scope["method"], "path": path, "status": status}
-            extra["duration_ms"] = round(duration, 1)
+            # The path is quoted because a line end in it would start a new line in the log.
+            extra = {"method": scope["method"], "path": quote(scope["path"]), "status": status}
+            extra["duration_ms"] = round((time.perf_counter() - started_at) * 1000, 1)
             log.info("%s %s %d %.1f ms", *extra.values(), extra=extra)
 
 
 def log_slow_statements(engine: Engine, seconds: float) -> None:
-    """Log the statements of an engine that take at least a number of seconds, without values."""
+    """Log statements of an engine that take at least a number of seconds, without values."""
 
-    def begin(connection: Any, *others: object) -> None:
-        connection.info["began"] = time.perf_counter()
+    @event.listens_for(engine, "before_cursor_execute")
+    def start(connection: Any, *others: object) -> None:
+        connection.info["started_at"] = time.perf_counter()
 
+    @event.listens_for(engine, "after_cursor_execute")
     def end(connection: Any, cursor: object, statement: str, *others: object) -> None:
-        duration = time.perf_counter() - connection.info["began"]
+        duration = time.perf_counter() - connection.info["started_at"]
         if duration >= seconds:
             log.warning("Slow statement, %.2f s: %s", duration, statement)
-
-    event.listen(engine, "before_cursor_execute", begin)
-    event.listen(engine, "after_cursor_execute", end)

@@ -1,4 +1,4 @@
-"""Import commands when they run, and report their expected errors without a traceback."""
+"""Lazy imports of commands, and expected errors without a traceback."""
 
 from importlib import import_module
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 
 class LazyCommand(click.Command):
-    """A command or group whose module is imported when it runs, so that `--help` is quick."""
+    """A command or group whose module is imported when it runs, which makes `--help` fast."""
 
     def __init__(self, name: str, module: str, summary: str) -> None:
         super().__init__(name, help=summary)
@@ -15,7 +15,7 @@ class LazyCommand(click.Command):
 
 
 class ErrorHandlingGroup(click.Group):
-    """Ends a command with a message for expected errors; any other keeps its traceback."""
+    """Reports expected errors without a traceback."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -26,8 +26,6 @@ class ErrorHandlingGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
         except Exception as error:
             if (message := _message(error)) is None:
                 raise
