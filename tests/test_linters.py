@@ -1,6 +1,7 @@
 """Linters accept the workflows, the settings of Dependabot and compose.yaml."""
 
 import subprocess
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +14,15 @@ SCHEMAS = {
     "dependabot": ".github/dependabot.yml",
     "compose-spec": "compose.yaml",
 }
+SCRIPTS = Path(sysconfig.get_path("scripts"))
 VARIANTS = ("async-postgresql-fastapi", "sync-sqlite")
 
 
 def test_the_workflows_are_secure(rendered: Mapping[str, Path]) -> None:
     folders = [folder / ".github" for folder in (ROOT, *(rendered[name] for name in VARIANTS))]
-    subprocess.run(["zizmor", "--offline", "--quiet", "--strict-collection", *folders], check=True)
+    subprocess.run(
+        [SCRIPTS / "zizmor", "--offline", "--quiet", "--strict-collection", *folders], check=True
+    )
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -29,4 +33,4 @@ def test_configuration_files_follow_their_schemas(
     files = [path for folder in folders for path in folder.glob(SCHEMAS[schema])]
     assert files
     option = f"--builtin-schema=vendor.{schema}"
-    subprocess.run(["check-jsonschema", option, *files], check=True)
+    subprocess.run([SCRIPTS / "check-jsonschema", option, *files], check=True)
