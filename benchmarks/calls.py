@@ -7,8 +7,8 @@ races; `driver` is the driver alone, which returns tuples. Each subject's rows a
 from contextlib import ExitStack
 from typing import Any
 
-from tests.variants import VARIANTS
-from tests.wire import counting_proxy
+from tests.support.variants import VARIANTS
+from tests.support.wire import counting_proxy
 
 from .projects import NAMES, machine, rendered_projects
 

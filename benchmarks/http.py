@@ -26,7 +26,7 @@ from uuid import uuid4
 
 import psycopg
 
-from tests.variants import VARIANTS
+from tests.support.variants import VARIANTS
 
 from .projects import SUBJECTS, clean_environment, machine, print_table, rendered_projects
 

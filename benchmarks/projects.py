@@ -23,8 +23,8 @@ from copier import run_copy
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from extensions.async_to_sync import AsyncToSync
-from tests.layers import load
-from tests.variants import VARIANTS
+from tests.support.layers import load
+from tests.support.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 SUBJECTS = Environment(  # noqa: S701

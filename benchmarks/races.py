@@ -12,7 +12,7 @@ The last column is the time as a ratio to ours. Calls that fail are quick.
 
 from typing import Any
 
-from tests.variants import VARIANTS
+from tests.support.variants import VARIANTS
 
 from .projects import NAMES, print_table, rendered_projects
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from copier import run_copy
 
-from tests.variants import VARIANTS
+from tests.support.variants import VARIANTS
 
 from .projects import ROOT, Projects, print_table, rendered_projects
 

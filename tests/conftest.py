@@ -9,23 +9,23 @@ import psycopg
 import pytest
 from pytest_copier.plugin import CopierFixture
 
-from .copiers import read_once
-from .layers import POSTGRESQL, SQLITE, Driver, load
-from .owner import edit
-from .pgbouncer import direct_url, pgbouncer_url, proxied_url, run_pgbouncer
-from .releases import Template, build_template, copy_working_tree, git
-from .run import (
+from .support.copiers import read_once
+from .support.layers import POSTGRESQL, SQLITE, Driver, load
+from .support.owner import edit
+from .support.pgbouncer import direct_url, pgbouncer_url, proxied_url, run_pgbouncer
+from .support.releases import Template, build_template, copy_working_tree, git
+from .support.run import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_terminal_summary,
     pytest_xdist_auto_num_workers,
     pytest_xdist_make_scheduler,
 )
-from .services import service
-from .shared import ByVariant, Shared
-from .tls import Certificates, Server, gate, server_with_tls
-from .tools import Tools
-from .variants import VARIANTS
+from .support.services import service
+from .support.shared import ByVariant, Shared
+from .support.tls import Certificates, Server, gate, server_with_tls
+from .support.tools import Tools
+from .support.variants import VARIANTS
 
 __all__ = [
     "Tools",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from copier import run_copy
 
-from .releases import copy_working_tree
-from .variants import VARIANTS
+from .support.releases import copy_working_tree
+from .support.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = {

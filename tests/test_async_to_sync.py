@@ -10,8 +10,8 @@ from extensions import async_to_sync
 from extensions.async_to_sync import for_io, to_sync
 
 from .conftest import ROOT
-from .structure import rendered_files
-from .variants import VARIANTS
+from .support.structure import rendered_files
+from .support.variants import VARIANTS
 
 EXAMPLES = {
     "definitions": (

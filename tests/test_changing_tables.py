@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from .commands import Commands
 from .conftest import ROOT
-from .run import is_full
+from .support.commands import Commands
+from .support.run import is_full
 
 pytestmark = pytest.mark.slow
 

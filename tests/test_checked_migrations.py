@@ -12,9 +12,9 @@ import psycopg
 import pytest
 import yaml
 
-from .commands import Commands
-from .layers import load
-from .releases import git
+from .support.commands import Commands
+from .support.layers import load
+from .support.releases import git
 
 pytestmark = pytest.mark.slow
 

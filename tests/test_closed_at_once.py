@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .layers import Driver
+from .support.layers import Driver
 
 pytestmark = pytest.mark.slow
 

@@ -19,13 +19,13 @@ from uuid import uuid4
 
 import pytest
 
-from .cluster import Cluster, Node, running_cluster
-from .haproxy import haproxy, unpack_haproxy
-from .interpreter import unpack_python
-from .layers import load
-from .services import Service, settle
-from .shared import Shared
-from .traffic import CLIENTS, PAUSE, Traffic, Watch, longest_pause
+from .support.cluster import Cluster, Node, running_cluster
+from .support.haproxy import haproxy, unpack_haproxy
+from .support.interpreter import unpack_python
+from .support.layers import load
+from .support.services import Service, settle
+from .support.shared import Shared
+from .support.traffic import CLIENTS, PAUSE, Traffic, Watch, longest_pause
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode
 import pytest
 from sqlalchemy import Connection
 
-from .layers import Driver
-from .tls import Server
+from .support.layers import Driver
+from .support.tls import Server
 
 pytestmark = pytest.mark.slow
 

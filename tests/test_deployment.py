@@ -10,8 +10,8 @@ import pytest
 import yaml
 from kubernetes_validate.utils import latest_version, validate
 
-from .layers import module
-from .services import Service
+from .support.layers import module
+from .support.services import Service
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from .commands import Commands
+from .support.commands import Commands
 
 pytestmark = pytest.mark.slow
 

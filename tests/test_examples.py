@@ -4,7 +4,7 @@ import pytest
 
 from .conftest import ROOT
 from .examples import EXAMPLES, render_example
-from .structure import rendered_files
+from .support.structure import rendered_files
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from .layers import Driver
-from .tls import Server
+from .support.layers import Driver
+from .support.tls import Server
 
 pytestmark = pytest.mark.slow
 

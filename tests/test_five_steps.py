@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from .services import Service, opened, settle
+from .support.services import Service, opened, settle
 from .test_changing_tables import PROJECT, Page, page
 
 __all__ = ["page"]

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from .restartable import server_with
-from .services import Service, opened, settle
+from .support.restartable import server_with
+from .support.services import Service, opened, settle
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from .conftest import ROOT
-from .releases import NEXT, Template, bash, commit_all, git, releases
+from .support.releases import NEXT, Template, bash, commit_all, git, releases
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,9 @@ from alembic import op
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.runtime.migration import MigrationContext
 
-from .harmful_migrations import HARMFUL
-from .layers import load, module
-from .migrations import GOOD, Case, models
+from .support.harmful_migrations import HARMFUL
+from .support.layers import load, module
+from .support.migrations import GOOD, Case, models
 
 pytestmark = pytest.mark.slow
 

@@ -22,9 +22,9 @@ from extensions import answers as filters
 from extensions.async_to_sync import IMPORTS, NAMES
 
 from .conftest import ROOT
-from .run import is_full
-from .structure import ANY, PLACEHOLDERS, Baseline, Template, built_metadata, imported
-from .variants import VARIANTS
+from .support.run import is_full
+from .support.structure import ANY, PLACEHOLDERS, Baseline, Template, built_metadata, imported
+from .support.variants import VARIANTS
 
 ENVIRONMENT = jinja2.Environment(autoescape=False, extensions=[filters.Answers])  # noqa: S701
 VALIDATORS = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from .serving import Answer, Server, serving
-from .structure import block
+from .support.serving import Answer, Server, serving
+from .support.structure import block
 
 pytestmark = pytest.mark.slow
 

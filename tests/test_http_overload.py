@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from .restartable import Restartable, server_with
-from .serving import Answer, Server, serving
+from .support.restartable import Restartable, server_with
+from .support.serving import Answer, Server, serving
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .run import is_full
-from .serving import serving
+from .support.run import is_full
+from .support.serving import serving
 
 pytestmark = pytest.mark.slow
 

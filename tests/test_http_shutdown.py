@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .serving import Answer, Server, serving
+from .support.serving import Answer, Server, serving
 
 pytestmark = pytest.mark.slow
 

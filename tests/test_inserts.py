@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from .layers import load
+from .support.layers import load
 
 
 class Base(DeclarativeBase):

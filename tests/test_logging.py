@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Tools
-from .serving import COMMAND, running
+from .support.serving import COMMAND, running
 
 pytestmark = pytest.mark.slow
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from .majors import check_conflict, comparable, touch
-from .owner import edit
-from .releases import LATER, NEXT, Template, contents, git, update
+from .support.majors import check_conflict, comparable, touch
+from .support.owner import edit
+from .support.releases import LATER, NEXT, Template, contents, git, update
 from .test_ownership import changed
 from .test_updates import MARKERS
 

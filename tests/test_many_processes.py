@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import make_url
 
 from .conftest import ROOT
-from .pgbouncer import RunPgBouncer
-from .restartable import server_with
-from .run import is_full
-from .services import Service
-from .serving import serving
+from .support.pgbouncer import RunPgBouncer
+from .support.restartable import server_with
+from .support.run import is_full
+from .support.services import Service
+from .support.serving import serving
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import ROOT, Tools
-from .run import is_full
+from .support.run import is_full
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ import pytest
 from copier.errors import UserMessageError
 from pathspec import GitIgnoreSpec
 
-from .majors import comparable
-from .releases import LATER, ROOT, Template, commit_all, contents, git, releases, update
-from .variants import VARIANTS
+from .support.majors import comparable
+from .support.releases import LATER, ROOT, Template, commit_all, contents, git, releases, update
+from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 

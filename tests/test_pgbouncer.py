@@ -14,10 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError
 
 from .conftest import ROOT
-from .layers import POSTGRESQL
-from .pgbouncer import PARAMETER, RunPgBouncer
-from .run import is_full
-from .services import Service, opened, settle
+from .support.layers import POSTGRESQL
+from .support.pgbouncer import PARAMETER, RunPgBouncer
+from .support.run import is_full
+from .support.services import Service, opened, settle
 
 pytestmark = pytest.mark.slow
 

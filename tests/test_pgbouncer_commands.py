@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import make_url
 
 from .conftest import ROOT, Tools
-from .run import is_full
+from .support.run import is_full
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from .services import Service, opened, settle
+from .support.services import Service, opened, settle
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from .conftest import Render, Tools
-from .structure import block
-from .variants import VARIANTS
+from .support.structure import block
+from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 

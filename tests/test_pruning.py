@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import OWN_LAYER_TESTS, Render, Tools
-from .run import is_full
-from .variants import VARIANTS
+from .support.run import is_full
+from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 

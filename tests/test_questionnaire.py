@@ -11,9 +11,9 @@ from jinja2 import Environment
 from extensions import answers
 
 from .conftest import ROOT, Render
-from .majors import comparable
-from .questions import QUESTIONS
-from .releases import git, releases
+from .support.majors import comparable
+from .support.questions import QUESTIONS
+from .support.releases import git, releases
 
 PUBLIC = {
     "project_name": ("str", None, "My Service"),

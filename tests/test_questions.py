@@ -11,7 +11,7 @@ from jinja2 import Environment
 from extensions import answers, async_to_sync
 
 from .conftest import Render, Tools
-from .questions import QUESTIONS
+from .support.questions import QUESTIONS
 
 ASKED = {name: question for name, question in QUESTIONS.items() if question.get("when", True)}
 

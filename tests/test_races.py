@@ -7,8 +7,8 @@ import pytest
 from benchmarks.projects import NAMES, Projects, rendered_projects
 from benchmarks.races import INCREMENTS, KEYS, SUBJECTS
 
-from .run import is_full
-from .variants import VARIANTS
+from .support.run import is_full
+from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 

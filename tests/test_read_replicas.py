@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-from .replica import Replica, replica_of
-from .restartable import Restartable, server_with
-from .services import Request, Service, in_tasks, opened, settle
+from .support.replica import Replica, replica_of
+from .support.restartable import Restartable, server_with
+from .support.services import Request, Service, in_tasks, opened, settle
 
 pytestmark = pytest.mark.slow
 

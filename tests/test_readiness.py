@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import make_url
 
-from .services import Request, Service, settle
+from .support.services import Request, Service, settle
 
 pytestmark = pytest.mark.slow
 

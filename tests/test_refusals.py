@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
-from .layers import Driver
-from .tls import Server
+from .support.layers import Driver
+from .support.tls import Server
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import ROOT
-from .releases import commit_all, git, releases
-from .runner import Runner
+from .support.releases import commit_all, git, releases
+from .support.runner import Runner
 
 pytestmark = pytest.mark.slow
 

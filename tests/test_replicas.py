@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from .conftest import ROOT, Tools
-from .run import is_full
+from .support.run import is_full
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from .layers import Driver
-from .restartable import Restartable, server_with
+from .support.layers import Driver
+from .support.restartable import Restartable, server_with
 
 pytestmark = pytest.mark.slow
 

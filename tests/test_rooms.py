@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .variants import VARIANTS
+from .support.variants import VARIANTS
 
 # What only one database has. `urls.py` has the drivers of all, and the syntax of PostgreSQL's URLs.
 SPECIAL = {

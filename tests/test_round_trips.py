@@ -9,8 +9,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from .services import Request, Service, opened, settle
-from .wire import Wire, counting_proxy
+from .support.services import Request, Service, opened, settle
+from .support.wire import Wire, counting_proxy
 
 pytestmark = pytest.mark.slow
 

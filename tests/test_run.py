@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from .restartable import Restartable, server_with
-from .services import Service, settle
+from .support.restartable import Restartable, server_with
+from .support.services import Service, settle
 
 pytestmark = pytest.mark.slow
 

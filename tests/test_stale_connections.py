@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from .pgbouncer import RunPgBouncer
-from .restartable import Restartable, server_with
-from .run import is_full
-from .services import Request, Service, in_tasks, opened, settle
-from .wire import counting_proxy
+from .support.pgbouncer import RunPgBouncer
+from .support.restartable import Restartable, server_with
+from .support.run import is_full
+from .support.services import Request, Service, in_tasks, opened, settle
+from .support.wire import counting_proxy
 
 pytestmark = pytest.mark.slow
 

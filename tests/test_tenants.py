@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from .conftest import ROOT
-from .restartable import server_with
-from .run import is_full
-from .services import Service
+from .support.restartable import server_with
+from .support.run import is_full
+from .support.services import Service
 
 pytestmark = pytest.mark.slow
 

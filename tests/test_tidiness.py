@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from .conftest import ROOT, Render
-from .structure import rendered_files
-from .variants import VARIANTS
+from .support.structure import rendered_files
+from .support.variants import VARIANTS
 
 NAMES: dict[str, dict[str, str]] = {
     "default names": {},

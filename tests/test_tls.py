@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Connection, text
 
-from .layers import Driver
-from .tls import Certificates, Server, binaries_with_tls
+from .support.layers import Driver
+from .support.tls import Certificates, Server, binaries_with_tls
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("home")]
 

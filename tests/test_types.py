@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, MetaData, Table, create_engine, insert, select
 from sqlalchemy.engine.default import DefaultDialect
 
-from .layers import load
+from .support.layers import load
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import yaml
 from extensions.answers import default_url
 
 from .conftest import Render
-from .questions import QUESTIONS
-from .releases import Template, commit_all, contents, update
-from .structure import rendered_files
+from .support.questions import QUESTIONS
+from .support.releases import Template, commit_all, contents, update
+from .support.structure import rendered_files
 
 EVIL = "EVIL; rm"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from copier.errors import UserMessageError
 
-from .releases import LATER, Template, commit_all, contents, git, update
+from .support.releases import LATER, Template, commit_all, contents, git, update
 
 pytestmark = pytest.mark.slow
 

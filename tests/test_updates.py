@@ -8,11 +8,21 @@ from pathlib import Path
 import pytest
 
 from .conftest import OWN_LAYER_TESTS, Tools
-from .majors import check_conflict, comparable
-from .owner import DELETED, edit
-from .releases import LATER, NEXT, ROOT, Template, commit_all, contents, git, releases, update
-from .run import is_full
-from .variants import VARIANTS
+from .support.majors import check_conflict, comparable
+from .support.owner import DELETED, edit
+from .support.releases import (
+    LATER,
+    NEXT,
+    ROOT,
+    Template,
+    commit_all,
+    contents,
+    git,
+    releases,
+    update,
+)
+from .support.run import is_full
+from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError
 
-from .layers import module
+from .support.layers import module
 
 DIALECTS = ("postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql")
 SECRET = "s3cret"  # noqa: S105

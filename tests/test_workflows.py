@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from .releases import LATER, Template, commit_all, contents, git
-from .runner import Runner
+from .support.releases import LATER, Template, commit_all, contents, git
+from .support.runner import Runner
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from copier import VcsRef, run_copy, run_update
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PARTS = ("copier.yml", "extensions", "template")
 # What is in the working tree counts as a version above all that have been released.
 NEXT = "999.0.0"
