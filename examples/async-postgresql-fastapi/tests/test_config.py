@@ -192,7 +192,7 @@ def test_an_unknown_log_level_is_an_error_that_lists_the_known_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", "loud")
-    with pytest.raises(ValidationError, match=r"'INFO', 'DEBUG'"):
+    with pytest.raises(ValidationError, match=r"use one of .*INFO, DEBUG"):
         Settings()
 
 

@@ -2,19 +2,15 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(ge=0)]
 # A URL as text, or as one of pydantic's types, such as AnyUrl.
 UrlText = Annotated[
     str, BeforeValidator(lambda url: str(url) if hasattr(url, "unicode_string") else url)
-]
-LogLevel = Annotated[
-    Literal["CRITICAL", "FATAL", "ERROR", "WARN", "WARNING", "INFO", "DEBUG", "NOTSET"],
-    BeforeValidator(lambda level: str(level).upper()),
 ]
 
 
@@ -72,8 +68,17 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
-    log_level: LogLevel = "INFO"
-    production: bool = False  # make `db drop` require --even-in-production
+    log_level: str = "INFO"
+    # Guards the database against being dropped by a slip.
+    production: bool = False
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_log_level(cls, level: str) -> str:
+        levels = logging.getLevelNamesMapping()
+        if level.upper() not in levels:
+            raise ValueError(f"use one of {', '.join(levels)}")
+        return level.upper()
 
     @model_validator(mode="after")
     def _use_short_urls(self) -> Self:
