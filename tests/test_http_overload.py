@@ -73,7 +73,16 @@ def environment(url: str, pool_size: int) -> dict[str, str]:
     return {"DATABASE_URL": url, **settings}
 
 
-@pytest.mark.parametrize("road", ["write", "read"])
+@pytest.mark.parametrize(
+    ("project", "road"),
+    [
+        ("async", "write"),
+        ("sync", "read"),
+        pytest.param("async", "read", marks=pytest.mark.full),
+        pytest.param("sync", "write", marks=pytest.mark.full),
+    ],
+    indirect=["project"],
+)
 def test_overload_is_answered_with_503_and_a_larger_pool_serves_more(
     project: Path, database: Restartable, tmp_path: Path, road: str
 ) -> None:

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
-    # Make `db drop` require --even-in-production.
+    # Guards the database against being dropped by a slip.
     production: bool = False
     log_format: Literal["text", "json"] = "text"
     slow_statement: Seconds = 0  # duration from which a statement is logged; 0 logs none

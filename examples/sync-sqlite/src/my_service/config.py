@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     database_read_url: str | None = Field(default=None, min_length=1, repr=False, exclude=True)
     log_level: str = "INFO"
-    # Make `db drop` require --even-in-production.
+    # Guards the database against being dropped by a slip.
     production: bool = False
 
     @field_validator("log_level")
