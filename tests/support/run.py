@@ -1,10 +1,11 @@
-"""The run as a whole: which process runs which tests, what stays behind, what is said in the end."""
+"""Hooks of pytest for the run as a whole: distribution, progress, cleaning up, summary."""
 
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -57,6 +58,7 @@ LONG = (
     "test_hundreds_of_thousands_of_rows",
     "test_relationships_are_loaded",
 )
+SECONDS_BETWEEN_REPORTS = 20
 # Where Linux keeps files in memory, and the bytes that a run needs there.
 SHM = "/dev/shm"  # noqa: S108
 ROOM = 6 * 1024**3
@@ -66,6 +68,23 @@ COUNTED = {
     "transitions of unchanged projects": "test_a_project_that_nobody_has_changed_becomes",
     "transitions of changed projects": "test_what_the_owner_has_written_survives",
 }
+
+
+class Progress:
+    """Prints which tests are running, from time to time."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config, self.last = config, time.monotonic()
+        self.running: dict[str, None] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.running[nodeid.removeprefix("tests/")] = None
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.running.pop(nodeid.removeprefix("tests/"), None)
+        if time.monotonic() - self.last > SECONDS_BETWEEN_REPORTS and self.running:
+            self.last = time.monotonic()
+            self.config.get_terminal_writer().line("\nrunning: " + ", ".join(self.running))
 
 
 class Scheduling(LoadScopeScheduling):
@@ -123,6 +142,7 @@ def pytest_configure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
     config.add_cleanup(remove)
+    config.pluginmanager.register(Progress(config))
 
     def stop(*given: object) -> None:
         # Once: `timeout` sends the signal to uv and to pytest, and uv passes it on.
