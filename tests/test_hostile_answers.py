@@ -156,6 +156,7 @@ def test_answers_are_refused_with_a_message_or_arrive_unchanged(
     def check(answers: dict[str, Any]) -> None:
         project = tmp_path / "around/outer/project"
         project.parent.mkdir(parents=True)
+        seen[f"{answers['io']}-{answers['database']}-{answers['fastapi']}"] += 1
         try:
             template.render(project, answers)
         except ValueError as error:
@@ -167,7 +168,6 @@ def test_answers_are_refused_with_a_message_or_arrive_unchanged(
             assert answers.items() <= recorded.items()
             check_project(project, recorded, template.baseline(recorded))
             seen["rendered"] += 1
-            seen[f"{answers['io']}-{answers['database']}-{answers['fastapi']}"] += 1
         finally:
             outside = {path for path in tmp_path.rglob("*") if project not in (path, *path.parents)}
             shutil.rmtree(tmp_path / "around")

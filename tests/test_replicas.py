@@ -166,4 +166,5 @@ def test_waiting_for_another_process_is_bounded_and_says_for_whom(
             DATABASE_URL=url,
             DATABASE__ALEMBIC__WAIT="0.5",
         )
-    assert "(somebody else) is still changing the schema" in output
+    assert "timed out waiting for the migration lock held by process" in output
+    assert "(somebody else)" in output

@@ -38,6 +38,7 @@ DROPPED = {
     "sqlite": set(),
 }
 MARKERS = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)", re.M)
+MARKER_LINE = re.compile(r"^(?:<<<<<<< before updating|=======|>>>>>>> after updating)\n", re.M)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -127,13 +128,10 @@ def test_a_line_that_both_have_changed_is_one_conflict_that_shows_both(
     mine.write_text(mine.read_text().replace(line.format(5), line.format(6)))
     commit_all(project)
     update(project, LATER)
-    assert (
-        "<<<<<<< before updating\n"
-        "    pool_timeout: float = Field(default=6, gt=0)\n"
-        "=======\n"
-        "    pool_timeout: float = Field(default=7, gt=0)\n"
-        ">>>>>>> after updating\n"
-    ) in mine.read_text()
+    before, ours, theirs, after = MARKER_LINE.split(mine.read_text())
+    assert line.format(6) in ours
+    assert line.format(7) in theirs
+    assert "pool_timeout: float" not in before + after
     marked = [path for path, text in contents(project).items() if MARKERS.search(text)]
     assert marked == ["src/my_service/config.py"]
     assert git(project, "status", "--porcelain", "--", "src").startswith("UU ")
