@@ -121,7 +121,7 @@ def test_tables_of_the_owners_do_not_meet_those_of_the_tests(
     models.write_text(models.read_text() + TABLES)
     for command in (["sync"], ["revision", "-m", "Create pages, links and words"]):
         tools.run(project, "my-service", "db", *command, DATABASE_URL=database_url)
-    tools.run(project, "pytest", "-p", "no:cacheprovider", "tests/db", "tests/web")
+    tools.run(project, "pytest", "-p", "no:cacheprovider", "tests/db")
 
 
 OUTER = {
@@ -133,7 +133,7 @@ OUTER = {
 }
 
 
-@pytest.mark.parametrize("variant", ["async-sqlite-fastapi"])
+@pytest.mark.parametrize("variant", ["sync-sqlite-fastapi"])
 def test_a_required_setting_costs_one_line_of_the_tests(
     variant: str, render: Render, tools: Tools
 ) -> None:

@@ -14,11 +14,12 @@ from sqlalchemy import make_url, text
 
 from .support.replica import Replica, replica_of
 from .support.restartable import Restartable, server_with
+from .support.run import is_full
 from .support.services import Request, Service, in_tasks, opened, settle
 
 pytestmark = pytest.mark.slow
 
-WRITES, AT_ONCE = 1000, 16
+WRITES, AT_ONCE = 1000 if is_full() else 250, 16
 DELAY = "10ms"
 BOTH_FORMS = pytest.mark.parametrize("service", ["asyncpg", "psycopg"], indirect=True)
 GUIDE = "docs/more-than-one-machine.md"

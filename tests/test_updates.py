@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 VERSIONS = list(releases())
 # Each answer once.
-TESTED = "async-sqlite-fastapi"
+TESTED = "sync-sqlite-fastapi"
 # Where a major version has changed lines that the owner of these tests has changed, too.
 CONFLICTS = {"src/my_service/cli/__init__.py"}
 # What a major version has dropped; the changelog says where it went.

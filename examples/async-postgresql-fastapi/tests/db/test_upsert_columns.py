@@ -46,7 +46,7 @@ async def test_keys_of_any_type_do_not_deadlock(tables: AsyncDatabaseManager) ->
             for _ in range(5):
                 await Item.upsert_many(session, rows[:: 1 if number % 2 else -1], on="kind")
 
-    await run_concurrently(write, range(32), workers=16)
+    await run_concurrently(write, range(16), workers=16)
 
 
 async def test_keys_that_are_equal_in_the_database_only_are_refused(

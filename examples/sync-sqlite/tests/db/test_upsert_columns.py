@@ -41,7 +41,7 @@ def test_keys_of_any_type_do_not_deadlock(tables: DatabaseManager) -> None:
             for _ in range(5):
                 Item.upsert_many(session, rows[:: 1 if number % 2 else -1], on="kind")
 
-    run_concurrently(write, range(32), workers=16)
+    run_concurrently(write, range(16), workers=16)
 
 
 def test_keys_that_are_equal_in_the_database_only_are_refused(
