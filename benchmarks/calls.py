@@ -18,8 +18,8 @@ WHO = ["hand", "ours", "ours, returning=False", "ancestor", "advanced-alchemy", 
 # Label, project, seconds that each answer of the server is late.
 PLACES = [(name, name, 0.0) for name in NAMES]
 PLACES += [(f"{name}, 1 ms away", name, 0.001) for name in NAMES if "postgresql" in name]
-FULL = {"calls": 40, "rounds": 7, "many": 2_000, "many_rounds": 2}
-DELAYED = {"calls": 20, "rounds": 3, "many": 2_000, "many_rounds": 1}
+FULL = {"calls": 10, "rounds": 36, "many": 2_000, "many_rounds": 4}
+DELAYED = {"calls": 10, "rounds": 15, "many": 2_000, "many_rounds": 2}
 QUICK = {"calls": 10, "rounds": 1, "many": 100, "many_rounds": 1}
 
 Seconds = dict[str, dict[str, dict[str, list[float]]]]
