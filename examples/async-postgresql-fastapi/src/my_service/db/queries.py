@@ -38,9 +38,11 @@ SESSION_EVENTS = attrgetter(
 
 async def get_by_pk(session: AsyncSession, model: type[T], pk: Any, /) -> T | None:
     """Return the row with this primary key, or None. A composite key is a tuple."""
-    if not session.autoflush:
-        await session.flush()
-    return await session.get(model, pk, populate_existing=True)
+    names = _primary_key(inspect(model, raiseerr=True))
+    values = pk if isinstance(pk, tuple) else (pk,)
+    if len(values) != len(names):
+        raise TypeError(f"the primary key of {model.__name__} is ({', '.join(names)})")
+    return await session.run_sync(_find, model, dict(zip(names, values, strict=True)))
 
 
 async def get_one(session: AsyncSession, model: type[T], /, **attrs: Any) -> T:
@@ -184,6 +186,11 @@ def _strip_exact_suffix(model: type[Any], attrs: Values, *others: Values | None)
 
 def _resolve_callables(values: Values | None) -> dict[str, Any]:
     return {name: value() if callable(value) else value for name, value in (values or {}).items()}
+
+
+@lru_cache
+def _primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
+    return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
 @lru_cache

@@ -37,9 +37,11 @@ SESSION_EVENTS = attrgetter(
 
 def get_by_pk(session: Session, model: type[T], pk: Any, /) -> T | None:
     """Return the row with this primary key, or None. A composite key is a tuple."""
-    if not session.autoflush:
-        session.flush()
-    return session.get(model, pk, populate_existing=True)
+    names = _primary_key(inspect(model, raiseerr=True))
+    values = pk if isinstance(pk, tuple) else (pk,)
+    if len(values) != len(names):
+        raise TypeError(f"the primary key of {model.__name__} is ({', '.join(names)})")
+    return _find(session, model, dict(zip(names, values, strict=True)))
 
 
 def get_one(session: Session, model: type[T], /, **attrs: Any) -> T:
@@ -182,6 +184,11 @@ def _strip_exact_suffix(model: type[Any], attrs: Values, *others: Values | None)
 
 def _resolve_callables(values: Values | None) -> dict[str, Any]:
     return {name: value() if callable(value) else value for name, value in (values or {}).items()}
+
+
+@lru_cache
+def _primary_key(mapper: Mapper[Any]) -> tuple[str, ...]:
+    return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
 @lru_cache
