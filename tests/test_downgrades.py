@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from .support.commands import Commands
+from .support.run import full
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ op.drop_table("users")
 """
 
 
-@pytest.fixture(params=["async-sqlite", "sync-postgresql"])
+@pytest.fixture(params=[pytest.param("async-sqlite", marks=full), "sync-postgresql"])
 def commands(
     request: pytest.FixtureRequest, rendered: Mapping[str, Path], tmp_path: Path
 ) -> Commands:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from .support.run import full
 from .support.serving import Answer, Server, serving
 from .support.structure import block
 
@@ -58,8 +59,10 @@ async def write(server: Server) -> list[Answer]:
     return list(chain.from_iterable(answers))
 
 
-@pytest.mark.parametrize("io", ["async", "sync"])
-@pytest.mark.parametrize("is_retried", [False, True])
+@pytest.mark.parametrize(
+    ("is_retried", "io"),
+    [(True, "async"), (True, "sync"), (False, "async"), pytest.param(False, "sync", marks=full)],
+)
 def test_with_the_middleware_no_request_fails_because_of_a_concurrent_one(
     rendered: Mapping[str, Path], tmp_path: Path, serializable: str, io: str, is_retried: bool
 ) -> None:

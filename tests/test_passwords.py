@@ -9,13 +9,16 @@ import pytest
 from psycopg import sql
 
 from .conftest import Tools
+from .support.run import full
 
 pytestmark = pytest.mark.slow
 
 PASSWORD = "s3cret@:/#%? +&=%25$'\"\\"  # noqa: S105
 
 
-@pytest.mark.parametrize("variant", ["async-postgresql", "sync-postgresql"])
+@pytest.mark.parametrize(
+    "variant", ["async-postgresql", pytest.param("sync-postgresql", marks=full)]
+)
 def test_a_password_of_any_characters_reaches_the_server_and_no_output(
     rendered: Mapping[str, Path], tools: Tools, postgres: str, variant: str
 ) -> None:

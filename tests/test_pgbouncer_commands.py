@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import make_url
 
 from .conftest import ROOT, Tools
-from .support.run import is_full
+from .support.run import full, is_full
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +61,11 @@ PROJECTS = {
     "psycopg-async": "async-postgresql",
     "psycopg": "sync-postgresql",
 }
+
+
+BY_DRIVER = pytest.mark.parametrize(
+    "driver", ["asyncpg", pytest.param("psycopg", marks=full)], indirect=True
+)
 
 
 @pytest.fixture(params=PROJECTS if is_full() else ["asyncpg", "psycopg"])
@@ -113,6 +118,7 @@ def ask(url: str, question: str) -> object:
         return found
 
 
+@BY_DRIVER
 def test_the_commands_work(project: Project, direct_url: str) -> None:
     assert "created" in project.run(*MAIN, "db", "sync")
     assert "up to date" in project.run(*MAIN, "db", "status")
@@ -176,7 +182,7 @@ def test_a_migration_that_leaves_its_transaction_is_refused_and_changes_nothing(
     assert ask(direct_url, "SELECT to_regclass('by_id') IS NULL") is False
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"], indirect=True)
+@BY_DRIVER
 def test_the_projects_own_tests_of_the_layer_pass(
     driver: str, project: Project, pgbouncer_url: str, direct_url: str, tools: Tools
 ) -> None:

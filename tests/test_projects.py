@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from .conftest import Tools
+from .support.variants import HALF
 
 pytestmark = pytest.mark.slow
 
@@ -52,11 +53,8 @@ def test_its_own_tests_pass_and_none_is_skipped(
     assert "skipped" not in output
 
 
-# Among which every two answers meet; with and without FastAPI, the package is the same: see above.
-half = pytest.mark.parametrize(
-    "variant",
-    ["async-sqlite-fastapi", "async-postgresql", "sync-sqlite", "sync-postgresql-fastapi"],
-)
+# With and without FastAPI, the package is the same: see above.
+half = pytest.mark.parametrize("variant", HALF)
 
 
 @half

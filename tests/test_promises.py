@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from .conftest import ROOT, Tools
+from .support.run import full
 from .test_replicas import HEADER, PROCESSES, NewUrl, ask, new_url, project
 
 __all__ = ["new_url", "project"]
@@ -18,9 +19,11 @@ __all__ = ["new_url", "project"]
 pytestmark = pytest.mark.slow
 
 postgresql = pytest.mark.parametrize(
-    "project", ["async-postgresql", "sync-postgresql"], indirect=True
+    "project", ["async-postgresql", pytest.param("sync-postgresql", marks=full)], indirect=True
 )
-sqlite = pytest.mark.parametrize("project", ["async-sqlite", "sync-sqlite"], indirect=True)
+sqlite = pytest.mark.parametrize(
+    "project", [pytest.param("async-sqlite", marks=full), "sync-sqlite"], indirect=True
+)
 PARENTS = """
 
 def upgrade() -> None:

@@ -25,7 +25,7 @@ def projects() -> Iterator[Projects]:
 def test_of_32_callers_for_each_key_one_creates_the_row_and_no_update_is_lost(
     name: str, projects: Projects
 ) -> None:
-    part = 1 if is_full() else 5
+    part = 1 if is_full() else 8
     keys, increments = KEYS[VARIANTS[name]["database"]] // part, INCREMENTS // part
     results = projects.run(
         "races", name, SUBJECTS["ours"], who="ours", keys=keys, increments=increments

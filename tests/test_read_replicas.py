@@ -141,7 +141,7 @@ def test_after_waiting_for_the_position_no_read_is_stale(
     names = recipe(service)
 
     def work(manager: Any) -> tuple[int, int]:
-        stale = count_stale(service, manager, names, WRITES // 10, wait=False)
+        stale = count_stale(service, manager, names, 100, wait=False)
         return stale, count_stale(service, manager, names, WRITES, wait=True)
 
     stale, waited = service.use(

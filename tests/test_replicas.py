@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from .conftest import ROOT, Tools
-from .support.run import is_full
+from .support.run import full, is_full
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def ask(url: str, question: str) -> list[Any]:
     return [row[0] for row in rows]
 
 
-@pytest.mark.parametrize("command", ["sync", "alembic"])
+@pytest.mark.parametrize("command", ["sync", pytest.param("alembic", marks=full)])
 def test_any_number_of_processes_may_migrate_at_once(
     command: str, project: Path, new_url: NewUrl, tools: Tools
 ) -> None:

@@ -21,14 +21,14 @@ from .support.releases import (
     releases,
     update,
 )
-from .support.run import is_full
-from .support.variants import VARIANTS
+from .support.run import full, is_full
+from .support.variants import HALF, VARIANTS
 
 pytestmark = pytest.mark.slow
 
 VERSIONS = list(releases())
 # Each answer once.
-TESTED = "sync-sqlite-fastapi"
+TESTED = "sync-sqlite"
 # Where a major version has changed lines that the owner of these tests has changed, too.
 CONFLICTS = {"src/my_service/cli/__init__.py"}
 # What a major version has dropped; the changelog says where it went.
@@ -69,6 +69,9 @@ def test_an_update_merges_what_is_new_with_all_that_the_owner_has_changed(
         assert updated[path] == expected[path], path
 
 
+@pytest.mark.parametrize(
+    "variant", [*HALF, *(pytest.param(name, marks=full) for name in VARIANTS if name not in HALF)]
+)
 def test_a_project_that_its_owner_has_changed_passes_its_own_checks(
     edited: Mapping[str, Path], variant: str, tools: Tools, database_url: str, tmp_path: Path
 ) -> None:

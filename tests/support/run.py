@@ -20,6 +20,10 @@ settings.register_profile("full", max_examples=1000, deadline=None)
 settings.load_profile("short")
 
 
+# For tests, or parameters of tests, that only the full profile runs.
+full = pytest.mark.full
+
+
 def is_full() -> bool:
     """Tell whether the run has the full profile."""
     return settings().max_examples >= settings.get_profile("full").max_examples

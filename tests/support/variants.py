@@ -11,3 +11,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     }
     for io, database, fastapi in product(("async", "sync"), ("sqlite", "postgresql"), (True, False))
 }
+
+# In which every two answers meet. The others are for the full profile.
+HALF = ["async-sqlite-fastapi", "async-postgresql", "sync-sqlite", "sync-postgresql-fastapi"]
