@@ -1,5 +1,6 @@
 """Commands that serve HTTP."""
 
+import logging
 import os
 import signal
 import sys
@@ -44,4 +45,6 @@ def dev(context: click.Context, host: str, port: int) -> None:
     """Bring the database up to date, then serve HTTP and reload when the code changes."""
     context.invoke(sync)
     os.environ.setdefault("SHUTDOWN_DELAY", "0")
+    # It counts changes of any file, such as those in the virtual environment.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     uvicorn.run(APP, factory=True, host=host, port=port, reload=True)
