@@ -11,8 +11,10 @@ from benchmarks import http
 from benchmarks.__main__ import main
 from benchmarks.calls import WHO
 
+from .support.run import full
+
 # Each installs packages for minutes, and says nothing about what is rendered.
-pytestmark = [pytest.mark.slow, pytest.mark.full]
+pytestmark = [pytest.mark.slow, full]
 
 
 def test_the_quick_benchmark_measures_every_subject_and_draws_them(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from .support.restartable import Restartable, server_with
+from .support.run import full
 from .support.serving import Answer, Server, serving
 
 pytestmark = pytest.mark.slow
@@ -78,8 +79,8 @@ def environment(url: str, pool_size: int) -> dict[str, str]:
     [
         ("async", "write"),
         ("sync", "read"),
-        pytest.param("async", "read", marks=pytest.mark.full),
-        pytest.param("sync", "write", marks=pytest.mark.full),
+        pytest.param("async", "read", marks=full),
+        pytest.param("sync", "write", marks=full),
     ],
     indirect=["project"],
 )

@@ -16,13 +16,11 @@ from sqlalchemy import make_url
 from .conftest import ROOT
 from .support.pgbouncer import RunPgBouncer
 from .support.restartable import server_with
-from .support.run import is_full
+from .support.run import full
 from .support.services import Service
 from .support.serving import serving
 
 pytestmark = pytest.mark.slow
-
-BOTH = ["asyncpg", "psycopg"]
 
 PROCESSES = 50
 # One connection for each pool: 2 for each process that writes and reads, as the README counts them.
@@ -66,15 +64,15 @@ def crowd(service: Service, url: str, folder: Path, roads: str, **environment: s
     return json.loads(result.stdout)
 
 
-@pytest.mark.parametrize("service", BOTH if is_full() else ["psycopg"], indirect=True)
+@pytest.mark.parametrize("service", [pytest.param("asyncpg", marks=full), "psycopg"], indirect=True)
 def test_nothing_fails_where_the_pools_fit_into_the_server(
     service: Service, user: str, tmp_path: Path
 ) -> None:
     assert crowd(service, user, tmp_path, "write", **SMALLEST) == {}
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("service", BOTH, indirect=True)
+@full
+@pytest.mark.parametrize("service", ["asyncpg", "psycopg"], indirect=True)
 def test_nothing_fails_with_the_default_pools_behind_pgbouncer(
     service: Service, superuser: str, run_pgbouncer: RunPgBouncer, tmp_path: Path
 ) -> None:

@@ -14,9 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError
 
 from .conftest import ROOT
-from .support.layers import POSTGRESQL
 from .support.pgbouncer import PARAMETER, RunPgBouncer
-from .support.run import is_full
+from .support.run import full
 from .support.services import Service, opened, settle
 
 pytestmark = pytest.mark.slow
@@ -24,9 +23,14 @@ pytestmark = pytest.mark.slow
 RUNS = 100
 
 
-@pytest.mark.parametrize("servers", [1, 2] if is_full() else [2])
+@pytest.mark.parametrize("servers", [pytest.param(1, marks=full), 2])
 @pytest.mark.parametrize(
-    "service", POSTGRESQL if is_full() else ["asyncpg", "psycopg"], indirect=True
+    "service",
+    [
+        *("asyncpg", "psycopg"),
+        *(pytest.param(driver, marks=full) for driver in ("psycopg-async", "psycopg2")),
+    ],
+    indirect=True,
 )
 def test_no_process_sees_the_result_of_anothers_statement(
     service: Service,

@@ -68,7 +68,7 @@ BY_DRIVER = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(params=PROJECTS if is_full() else ["asyncpg", "psycopg"])
+@pytest.fixture(params=["asyncpg", "psycopg", pytest.param("psycopg-async", marks=full)])
 def driver(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -27,7 +27,7 @@ from .support.variants import HALF, VARIANTS
 pytestmark = pytest.mark.slow
 
 VERSIONS = list(releases())
-# Each answer once.
+# Its tests run by default.
 TESTED = "sync-sqlite"
 # Where a major version has changed lines that the owner of these tests has changed, too.
 CONFLICTS = {"src/my_service/cli/__init__.py"}
