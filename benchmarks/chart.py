@@ -4,9 +4,8 @@ from xml.sax.saxutils import escape
 
 from .calls import WHO, Seconds, ratios
 
-COLORS = dict(
-    zip(WHO, ("#9aa0a6", "#1a73e8", "#8ab4f8", "#f29900", "#d93025", "#188038"), strict=True)
-)
+HEX = ("#9aa0a6", "#3c4043", "#1a73e8", "#8ab4f8", "#f29900", "#d93025", "#188038")
+COLORS = dict(zip(WHO, HEX, strict=True))
 LEFT, BAR, PANEL, MOST = 230, 11, 330, 2.5
 STYLE = "font-family='sans-serif' font-size='11'"
 
