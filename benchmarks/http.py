@@ -3,8 +3,8 @@
     uv run python -m benchmarks.http [--quick]
 
 Each service is one process on the same PostgreSQL: `ours` as rendered, `plain` with an engine for the
-life of the application and a session for each request, `ancestor` with a manager for each request. They
-take turns of a second. The figures are medians. `CPU` is what the server's process needs for a request
+life of the application and a session for each request, `floor` with statements that are built once and
+without a transaction for reads, `ancestor` with a manager for each request. They take turns of a second. The figures are medians. `CPU` is what the server's process needs for a request
 of which `plain` needs 1; it can be measured on Linux only. `errors` are answers other than 2xx.
 """
 
@@ -31,7 +31,7 @@ from tests.support.variants import VARIANTS
 from .projects import SUBJECTS, clean_environment, machine, print_table, rendered_projects
 
 NAMES = ("async-postgresql-fastapi", "sync-postgresql-fastapi")
-WHO = ("ours", "plain", "ancestor")
+WHO = ("ours", "plain", "floor", "ancestor")
 CLIENTS = (1, 16, 64, 256)
 HEADER = ["project", "request", "clients", "who", "a second", "p50 ms", "p99 ms", "CPU", "errors"]
 HEADER += ["connections"]
