@@ -4,8 +4,9 @@
 
 Each service is one process on the same PostgreSQL: `ours` as rendered, `plain` with an engine for the
 life of the application and a session for each request, `floor` with statements that are built once and
-without a transaction for reads, `ancestor` with a manager for each request. They take turns of a second. The figures are medians. `CPU` is what the server's process needs for a request
-of which `plain` needs 1; it can be measured on Linux only. `errors` are answers other than 2xx.
+without a transaction for reads, `ancestor` with a manager for each request. They take turns of a second.
+The figures are medians. `CPU` is what the server's process needs for a request of which `plain` needs 1;
+it can be measured on Linux only. `errors` are answers other than 2xx.
 """
 
 import asyncio

@@ -37,10 +37,19 @@ async def empty_manager(empty_url: URL, migrations: Path) -> AsyncIterator[Async
         yield manager
 
 
+@pytest.fixture(scope="session")
+async def migrated(server: URL, migrations: Path) -> AsyncIterator[URL]:
+    """The URL of a database with the migrations applied, to be copied."""
+    async with temporary_database(server) as url:
+        async with AsyncDatabaseManager(url, migrations, base_model=TableBase) as manager:
+            await manager.upgrade()
+        yield url
+
+
 @pytest.fixture
-async def manager(empty_manager: AsyncDatabaseManager) -> AsyncDatabaseManager:
-    await empty_manager.upgrade()
-    return empty_manager
+async def manager(url: URL, migrations: Path) -> AsyncIterator[AsyncDatabaseManager]:
+    async with AsyncDatabaseManager(url, migrations, base_model=TableBase) as manager:
+        yield manager
 
 
 @pytest.fixture(scope="session")

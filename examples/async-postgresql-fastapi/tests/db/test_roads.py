@@ -116,10 +116,10 @@ async def test_a_snapshot_does_not_change_while_others_write(pages: AsyncDatabas
 
 async def test_read_sessions_go_to_the_read_url_and_others_do_not(
     pages: AsyncDatabaseManager,
-    url: URL,
+    empty_url: URL,
 ) -> None:
     engine_args = {"read_url": pages.engine.url}
-    async with AsyncDatabaseManager(url, MIGRATIONS, engine_args=engine_args) as manager:
+    async with AsyncDatabaseManager(empty_url, MIGRATIONS, engine_args=engine_args) as manager:
         async with manager.engine.begin() as connection:
             await connection.run_sync(TableBase.metadata.create_all)
         async with manager.Session.begin() as session:

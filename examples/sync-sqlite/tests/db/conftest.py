@@ -37,10 +37,19 @@ def empty_manager(empty_url: URL, migrations: Path) -> Iterator[DatabaseManager]
         yield manager
 
 
+@pytest.fixture(scope="session")
+def migrated(server: URL, migrations: Path) -> Iterator[URL]:
+    """The URL of a database with the migrations applied, to be copied."""
+    with temporary_database(server) as url:
+        with DatabaseManager(url, migrations, base_model=TableBase) as manager:
+            manager.upgrade()
+        yield url
+
+
 @pytest.fixture
-def manager(empty_manager: DatabaseManager) -> DatabaseManager:
-    empty_manager.upgrade()
-    return empty_manager
+def manager(url: URL, migrations: Path) -> Iterator[DatabaseManager]:
+    with DatabaseManager(url, migrations, base_model=TableBase) as manager:
+        yield manager
 
 
 @pytest.fixture(scope="session")

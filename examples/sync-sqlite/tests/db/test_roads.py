@@ -112,10 +112,10 @@ def test_a_snapshot_does_not_change_while_others_write(pages: DatabaseManager) -
 
 def test_read_sessions_go_to_the_read_url_and_others_do_not(
     pages: DatabaseManager,
-    url: URL,
+    empty_url: URL,
 ) -> None:
     engine_args = {"read_url": pages.engine.url}
-    with DatabaseManager(url, MIGRATIONS, engine_args=engine_args) as manager:
+    with DatabaseManager(empty_url, MIGRATIONS, engine_args=engine_args) as manager:
         with manager.engine.begin() as connection:
             TableBase.metadata.create_all(connection)
         with manager.Session.begin() as session:

@@ -84,8 +84,8 @@ def test_transactions_that_read_and_then_write_queue(tables: DatabaseManager) ->
 
     with tables.Session.begin() as session:
         session.add(Page(path="/"))
-    run_concurrently(visit, range(80), workers=20)
-    assert visits(tables) == 80
+    run_concurrently(visit, range(50), workers=20)
+    assert visits(tables) == 50
 
 
 def test_who_waits_in_vain_for_another_writer_fails_and_leaves_no_lock(
@@ -172,8 +172,8 @@ def test_sessions_take_turns_on_a_database_in_memory(tmp_path: Path) -> None:
         manager.create()
         with manager.Session.begin() as session:
             session.add(Page(path="/"))
-        run_concurrently(visit, range(50), workers=20)
-        assert visits(manager) == 50
+        run_concurrently(visit, range(30), workers=20)
+        assert visits(manager) == 30
 
 
 def test_nul_characters_are_refused(table_session: Session) -> None:
@@ -184,9 +184,9 @@ def test_nul_characters_are_refused(table_session: Session) -> None:
 
 def test_each_database_of_a_process_has_its_own_rows(
     tables: DatabaseManager,
-    url: URL,
+    empty_url: URL,
 ) -> None:
-    with DatabaseManager(url, MIGRATIONS, base_model=TableBase) as other:
+    with DatabaseManager(empty_url, MIGRATIONS, base_model=TableBase) as other:
         with other.engine.begin() as connection:
             TableBase.metadata.create_all(connection)
         with tables.Session.begin() as session:
