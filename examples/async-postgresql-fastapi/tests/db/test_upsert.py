@@ -55,6 +55,17 @@ async def test_many_rows_are_written_without_returning_them(table_session: Async
     assert found.one() == (2500, sum(range(2500)))
 
 
+@pytest.mark.parametrize("returning", [True, False])
+async def test_pending_rows_are_written_first(table_session: AsyncSession, returning: bool) -> None:
+    table_session.add(Page(path="/", visits=1))
+    with table_session.no_autoflush:
+        rows = [{"path": "/", "visits": 2}]
+        await upsert_many(table_session, Page, rows, on="path", returning=returning)
+    await table_session.flush()
+    found = await table_session.execute(select(Page.path, Page.visits))
+    assert found.all() == [("/", 2)]
+
+
 async def test_rows_that_cannot_be_matched_are_refused(table_session: AsyncSession) -> None:
     rows = [{"path": "/"}, {"path": "/a", "title": "a"}]
     with pytest.raises(ValueError, match="same attributes"):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +19,18 @@ from my_service.db import (
 )
 
 from ..concurrency import run_concurrently
-from .models import Item, Kind, Page, Versioned
+from .models import Item, Kind, Page, PlainBase, Shelf, Versioned
+
+
+class Inherited(PlainBase):
+    __table__ = Page.__table__
+    __mapper_args__ = {"polymorphic_on": "title", "polymorphic_identity": "by the model"}  # noqa: RUF012
+
+
+class Renamed(PlainBase):
+    __table__ = Page.__table__
+    name = Page.__table__.c.path
+
 
 KEYS: dict[str, list[Any]] = {
     "kind": [Kind.BLUE, Kind.GREEN, Kind.RED],
@@ -55,6 +66,36 @@ async def test_keys_that_are_equal_in_the_database_only_are_refused(
     rows = [{"amount": Decimal(amount)} for amount in ("1.001", "1.002")]
     with pytest.raises(DBAPIError, match="cannot affect row a second time"):
         await Item.upsert_many(table_session, rows, on="amount")
+
+
+@pytest.mark.parametrize("returning", [True, False])
+@pytest.mark.parametrize("model", [Page, Inherited, Renamed])
+async def test_a_row_has_the_values_that_its_model_adds(
+    table_session: AsyncSession,
+    model: type[Any],
+    returning: bool,
+) -> None:
+    key = "name" if model is Renamed else "path"
+    await upsert_many(table_session, model, [{key: "/"}], on=key, returning=returning)
+    found = await table_session.execute(select(Page.path, Page.title, Page.visits))
+    assert found.all() == [("/", "by the model" if model is Inherited else None, 0)]
+
+
+@pytest.mark.parametrize("returning", [True, False])
+async def test_rows_with_and_without_none_are_written_by_one_statement(
+    table_session: AsyncSession,
+    returning: bool,
+) -> None:
+    day = datetime(2026, 1, 1)
+    rows = [{"name": f"{number}", "opened_at": day if number % 2 else None} for number in range(6)]
+    statements: list[str] = []
+    engine = table_session.get_bind()
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    await Shelf.upsert_many(table_session, rows, on="name", returning=returning)
+    assert len([statement for statement in statements if "INSERT" in statement]) == 1
+    # The column has a default.
+    found = await table_session.execute(select(Shelf.opened_at).order_by(Shelf.name))
+    assert found.scalars().all() == [None, day] * 3
 
 
 async def test_an_update_moves_columns_with_onupdate(table_session: AsyncSession) -> None:

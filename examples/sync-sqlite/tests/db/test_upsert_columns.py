@@ -8,13 +8,24 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from my_service.db import DatabaseManager, is_sqlite, upsert_many
 
 from ..concurrency import run_concurrently
-from .models import Item, Kind, Page, Versioned
+from .models import Item, Kind, Page, PlainBase, Shelf, Versioned
+
+
+class Inherited(PlainBase):
+    __table__ = Page.__table__
+    __mapper_args__ = {"polymorphic_on": "title", "polymorphic_identity": "by the model"}  # noqa: RUF012
+
+
+class Renamed(PlainBase):
+    __table__ = Page.__table__
+    name = Page.__table__.c.path
+
 
 KEYS: dict[str, list[Any]] = {
     "kind": [Kind.BLUE, Kind.GREEN, Kind.RED],
@@ -50,6 +61,36 @@ def test_keys_that_are_equal_in_the_database_only_are_refused(
     rows = [{"path": path} for path in ("/A", "/a")]
     with pytest.raises(ValueError, match="write them alike"):
         Item.upsert_many(table_session, rows, on="path")
+
+
+@pytest.mark.parametrize("returning", [True, False])
+@pytest.mark.parametrize("model", [Page, Inherited, Renamed])
+def test_a_row_has_the_values_that_its_model_adds(
+    table_session: Session,
+    model: type[Any],
+    returning: bool,
+) -> None:
+    key = "name" if model is Renamed else "path"
+    upsert_many(table_session, model, [{key: "/"}], on=key, returning=returning)
+    found = table_session.execute(select(Page.path, Page.title, Page.visits))
+    assert found.all() == [("/", "by the model" if model is Inherited else None, 0)]
+
+
+@pytest.mark.parametrize("returning", [True, False])
+def test_rows_with_and_without_none_are_written_by_one_statement(
+    table_session: Session,
+    returning: bool,
+) -> None:
+    day = datetime(2026, 1, 1)
+    rows = [{"name": f"{number}", "opened_at": day if number % 2 else None} for number in range(6)]
+    statements: list[str] = []
+    engine = table_session.get_bind()
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    Shelf.upsert_many(table_session, rows, on="name", returning=returning)
+    assert len([statement for statement in statements if "INSERT" in statement]) == 1
+    # The column has a default.
+    found = table_session.execute(select(Shelf.opened_at).order_by(Shelf.name))
+    assert found.scalars().all() == [None, day] * 3
 
 
 def test_an_update_moves_columns_with_onupdate(table_session: Session) -> None:

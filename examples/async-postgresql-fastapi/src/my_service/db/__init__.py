@@ -7,9 +7,9 @@ from .errors import ConnectionFailed as ConnectionFailed
 from .errors import Failure as Failure
 from .errors import ReadOnlyError as ReadOnlyError
 from .errors import SchemaError as SchemaError
-from .failures import columns_of as columns_of
 from .failures import failure_of as failure_of
 from .manager import AsyncDatabaseManager as AsyncDatabaseManager
+from .postgresql import columns_of as columns_of
 from .queries import get_by_pk as get_by_pk
 from .queries import get_one as get_one
 from .queries import get_or_create as get_or_create

@@ -6,7 +6,6 @@ from sqlalchemy import exc
 
 from .errors import ConnectionFailed, Failure
 from .postgresql import ERROR_CODES, MESSAGE_PATTERNS, code_of
-from .postgresql import columns_of as columns_of
 
 FAILURE_BY_CODE = {code: failure for failure, codes in ERROR_CODES.items() for code in codes}
 

@@ -27,10 +27,10 @@ async def upsert_many(
 ) -> list[tuple[T, bool | None]]:
     """Insert the rows, and update those that exist.
 
-    `rows` are mappings of attribute names to values, all with the same names. `on` names the
-    attributes whose unique constraint identifies a row, `update` those to overwrite in a row that
-    exists: by default all but `on`, and none if it is empty. Columns with `onupdate` are then
-    overwritten as well; a function is called once, with None for its context.
+    `rows` are mappings of attribute names to values, all with the same names; None is NULL. `on`
+    names the attributes whose unique constraint identifies a row, `update` those to overwrite in a
+    row that exists: by default all but `on`, and none if it is empty. Columns with `onupdate` are
+    then overwritten as well; a function is called once, with None for its context.
 
     Returns the objects in the order of their keys, each with True if it was inserted, False if it
     was updated, and None on SQLite. With `returning=False`, which is faster, the list is empty.
@@ -64,7 +64,10 @@ async def upsert_many(
     if overwritten and mapper.version_id_col is not None:
         raise NotImplementedError(f"upsert_many does not increment {mapper.version_id_col}")
 
-    statement: Any = insert(model).execution_options(populate_existing=True)
+    adds = mapper.inherits is not None or mapper.polymorphic_on is not None
+    adds |= any(columns[name].key != name for name in names)
+    # Without objects, the table is faster than a mapping that adds nothing to it.
+    statement: Any = insert(model if returning or adds else mapper.local_table)
     target = [columns[name] for name in key]
     changes = {columns[name]: statement.excluded[columns[name].key] for name in overwritten}
     if changes:
@@ -81,8 +84,9 @@ async def upsert_many(
         # RETURNING cannot join, so related rows are selected.
         eager = map(selectinload, eager_relationships(mapper))
         statement = statement.returning(model, backend.IS_INSERTED).options(*eager)
-    if not session.autoflush:
-        await session.flush()
+    # With `render_nulls`, rows with and without None share a statement.
+    statement = statement.execution_options(populate_existing=True, render_nulls=True)
+    await session.flush()
 
     results: dict[int, tuple[T, bool | None]] = {}
     while chunk:
