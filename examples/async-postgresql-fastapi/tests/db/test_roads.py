@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, delete, event, insert, select, text, update
+from sqlalchemy import URL, delete, event, exc, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from my_service.db import (
     SNAPSHOT,
@@ -112,6 +113,22 @@ async def test_a_snapshot_does_not_change_while_others_write(pages: AsyncDatabas
             await session.execute(delete(Page))
     async with pages.ReadSession() as session:
         assert await visits(session) == 1
+
+
+def read_by_streaming(session: Session) -> list[str]:
+    paths = select(Page.path).execution_options(yield_per=10)
+    return [*session.scalars(paths)]
+
+
+async def test_rows_are_streamed_from_a_snapshot(pages: AsyncDatabaseManager) -> None:
+    async with pages.ReadSession() as session:
+        assert await visits(session) == 0
+        with pytest.raises(exc.SQLAlchemyError, match="SNAPSHOT"):
+            await session.run_sync(read_by_streaming)
+    for _ in range(2):
+        async with pages.ReadSession() as session:
+            await session.connection(execution_options=SNAPSHOT)
+            assert await session.run_sync(read_by_streaming) == ["/"]
 
 
 async def test_read_sessions_go_to_the_read_url_and_others_do_not(

@@ -110,6 +110,18 @@ def test_a_snapshot_does_not_change_while_others_write(pages: DatabaseManager) -
         assert visits(session) == 1
 
 
+def read_by_streaming(session: Session) -> list[str]:
+    paths = select(Page.path).execution_options(yield_per=10)
+    return [*session.scalars(paths)]
+
+
+def test_rows_are_streamed_from_a_snapshot(pages: DatabaseManager) -> None:
+    for _ in range(2):
+        with pages.ReadSession() as session:
+            session.connection(execution_options=SNAPSHOT)
+            assert read_by_streaming(session) == ["/"]
+
+
 def test_read_sessions_go_to_the_read_url_and_others_do_not(
     pages: DatabaseManager,
     empty_url: URL,

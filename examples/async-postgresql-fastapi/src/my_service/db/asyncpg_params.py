@@ -6,7 +6,8 @@ from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import URL, Dialect
+from sqlalchemy import URL, Dialect, ExceptionContext
+from sqlalchemy.exc import InvalidRequestError
 
 from .errors import ConfigurationError, ConnectionFailed, Failure
 
@@ -66,3 +67,12 @@ def check_open(connection: Any, record: object) -> None:
     if connection.driver_connection.is_closed():
         message = "could not connect; the server closed the connection"
         raise ConnectionFailed(message, Failure.UNREACHABLE)
+
+
+def close_unusable(context: ExceptionContext) -> None:
+    """Close a connection after a stream without a transaction. Raises InvalidRequestError then."""
+    error: Any = context.original_exception
+    if getattr(error, "sqlstate", None) == "25P01":
+        # Because asyncpg could not begin a transaction on it any more.
+        context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+        raise InvalidRequestError(f"{error}; begin the read session with SNAPSHOT") from error

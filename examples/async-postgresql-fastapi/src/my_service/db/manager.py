@@ -39,7 +39,7 @@ class AsyncDatabaseManager:
         async with manager.Session.begin() as session:
             session.add(User(name="ada"))
 
-    To read several times from one snapshot of the database, begin a read session with
+    To read several times from one snapshot, or to stream rows, begin a read session with
 
         await session.connection(execution_options=SNAPSHOT)
     """

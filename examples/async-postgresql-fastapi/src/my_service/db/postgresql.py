@@ -124,6 +124,7 @@ def install(engine: Engine, settings: Mapping[str, Any]) -> None:
     event.listen(engine, "commit", _refuse_aborted)
     if engine.driver == "asyncpg":
         event.listen(engine, "connect", asyncpg_params.check_open, insert=True)
+        event.listen(engine, "handle_error", asyncpg_params.close_unusable)
 
 
 def shut_down(connection: Any) -> None:
