@@ -61,6 +61,12 @@ def clean_environment(sessionpatch: pytest.MonkeyPatch) -> None:
         sessionpatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
 
 
+@pytest.fixture(scope="session")
+def set_default_gitconfig() -> Mapping[str, str]:
+    """Let Git do less for repositories that are soon removed."""
+    return {"core.looseCompression": "0", "maintenance.auto": "false"}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def commits_are_read_once(
     sessionpatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from copier._main import Worker
 from copier._template import Template
-from copier._vcs import clone
+from copier._vcs import clone, is_git_repo_root
 from jinja2 import Environment
 
 from .releases import git
@@ -34,7 +34,10 @@ class Clones:
         # A clone of HEAD has uncommitted changes, too.
         if ref == "HEAD" or not Path(url).is_dir():
             return clone(url, ref, location)
-        key = (url, git(Path(url), "rev-parse", f"{ref}^{{commit}}"))
+        # Read, because Git would be started for it five times in an update.
+        tag = Path(url, ".git/refs/tags", ref)
+        commit = tag.read_text() if tag.is_file() else git(Path(url), "rev-parse", f"{ref}^{{}}")
+        key = (url, commit)
         if key not in self.made:
             self.made[key] = clone(url, ref, tempfile.mkdtemp(dir=self.folder))
         return self.made[key]
@@ -85,6 +88,40 @@ def share_compiled(make: Callable[[Worker], Environment]) -> Callable[[Worker], 
     return get
 
 
+def in_one_context(render: Callable[[Worker], None]) -> Callable[[Worker], None]:
+    """Build the context of templates once for all files, and not for each part of each path.
+
+    No answer changes while files are rendered.
+    """
+
+    def get(worker: Worker) -> None:
+        known = {"context": worker._render_context(), "path": worker.answers_relpath}
+        KNOWN[id(worker)] = known
+        try:
+            render(worker)
+        finally:
+            del KNOWN[id(worker)]
+
+    return get
+
+
+# By the identity of the worker, while it renders files.
+KNOWN: dict[int, dict[str, Any]] = {}
+
+
+def known(name: str, find: Callable[[Worker], Any]) -> Callable[[Worker], Any]:
+    def get(worker: Worker) -> Any:
+        found = KNOWN.get(id(worker))
+        return found[name] if found else find(worker)
+
+    return get
+
+
+def is_repository(path: str | Path) -> bool:
+    """Tell whether a folder is the root of a repository, without Git where that is obvious."""
+    return Path(path, ".git/HEAD").is_file() or is_git_repo_root(path)
+
+
 def replace(patch: pytest.MonkeyPatch, owner: type, name: str, wrap: Callable[..., Any]) -> None:
     """Replace the function of a cached property."""
     new = cached_property(wrap(owner.__dict__[name].func))
@@ -96,8 +133,13 @@ def read_once(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Cache clones in a folder, and in memory what is read from them and compiled."""
     clones = Clones(folder)
     patch.setattr("copier._template.clone", clones.clone)
+    patch.setattr("copier._vcs.is_git_repo_root", is_repository)
     for name in CLONE_PROPERTIES:
         replace(patch, Template, name, clones.cached)
     replace(patch, Worker, "jinja_env", share_compiled)
+    path = Worker.__dict__["answers_relpath"].fget
+    patch.setattr(Worker, "answers_relpath", property(known("path", path)))
+    patch.setattr(Worker, "_render_context", known("context", Worker._render_context))
+    patch.setattr(Worker, "_render_template", in_one_context(Worker._render_template))
     # Copier runs Git for `core.fileMode` once for each written file. It matters on Windows only.
     patch.setattr(Worker, "_sync_git_index_executable_bit", lambda *given: None, raising=False)
