@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import make_url
 
 from .conftest import ROOT, Tools
+from .support import forks
 from .support.run import full, is_full
 
 pytestmark = pytest.mark.slow
@@ -96,9 +97,13 @@ class Project:
 
     def run(self, *arguments: str, fails: bool = False, **environment: str) -> str:
         """Run Python with arguments, and return what it prints."""
-        process = self.start(*arguments, **environment)
-        output, _ = process.communicate()
-        assert (process.returncode != 0) is fails, output
+        result = forks.run(
+            [sys.executable, *arguments],
+            self.folder,
+            os.environ | self.environment | environment,
+        )
+        output = result.stderr + result.stdout
+        assert (result.returncode != 0) is fails, output
         return output
 
 

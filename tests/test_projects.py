@@ -72,8 +72,16 @@ def test_plain_alembic_migrates_checks_and_undoes(
 def test_its_command_works_as_the_readme_says(
     project: Path, tools: Tools, database_url: str
 ) -> None:
-    def run(*command: str) -> str:
-        return tools.run(project, *command, DATABASE_URL=database_url)
+    tools.install(project)
+    environment = tools.environment | {"DATABASE_URL": database_url}
+
+    def run(program: str, *arguments: str) -> str:
+        # As an owner does, and not in a fork.
+        command = [str(tools.environment_folder / "bin" / program), *arguments]
+        result = subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, check=True
+        )
+        return result.stdout
 
     assert run("my-service", "db", "sync") == "Database created.\n"
     assert run("python", "-m", "my_service", "db", "sync") == "Database already up-to-date.\n"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import forks
+
 HEADER = '''"""{title}"""
 
 import sqlalchemy as sa
@@ -53,7 +55,12 @@ class Commands:
 
     def run(self, *arguments: str, fails: bool = False, stdin: str = "", **environment: str) -> str:
         """Run a command, and return what it prints."""
-        process = self.start(*arguments, **environment)
-        output, _ = process.communicate(stdin, timeout=120)
-        assert (process.returncode != 0) is fails, output
+        result = forks.run(
+            [sys.executable, "-m", "my_service", *arguments],
+            self.project,
+            os.environ | self.environment | environment,
+            stdin,
+        )
+        output = result.stderr + result.stdout
+        assert (result.returncode != 0) is fails, output
         return output

@@ -7,6 +7,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from . import forks
 from .shared import Shared
 
 
@@ -102,13 +103,6 @@ class Tools:
             environment["MYPY_CACHE_DIR"] = str(self._mypy_cache(project))
         program = shutil.which(command[0], path=self.environment["PATH"])
         assert program, f"there is no {command[0]}"
-        result = subprocess.run(
-            [program, *command[1:]],
-            cwd=project,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        result = forks.run([program, *command[1:]], project, self.environment | environment)
         assert (result.returncode != 0) is fails, result.stdout + result.stderr
         return result.stdout + result.stderr if fails else result.stdout
