@@ -111,10 +111,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 @pytest.hookimpl(optionalhook=True, wrapper=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Start one process more than there are cores, because some tests wait for servers."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Start one process more than there are cores, because some of the slow tests wait for servers."""
     cores = yield
-    return cores + 1
+    return cores if config.option.markexpr == "not slow" else cores + 1
 
 
 def memory() -> str | None:
