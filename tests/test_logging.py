@@ -62,7 +62,7 @@ def test_lines_of_the_owner_are_logged_once_from_the_chosen_level_on(
         "DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
         "DATABASE__SQLALCHEMY__ECHO": "true",
         "LOG_LEVEL": level,
-        "PYTHONPATH": str(tmp_path),
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{rendered[variant] / 'src'}",
     }
     with running([python, *STARTS[start]], tmp_path, environment) as server:
         assert server.get("/log").status == 200
