@@ -118,7 +118,7 @@ def known(name: str, find: Callable[[Worker], Any]) -> Callable[[Worker], Any]:
 
 
 def is_repository(path: str | Path) -> bool:
-    """Tell whether a folder is the root of a repository, without Git where that is obvious."""
+    """Return whether a folder is the root of a repository, without Git where that is obvious."""
     return Path(path, ".git/HEAD").is_file() or is_git_repo_root(path)
 
 

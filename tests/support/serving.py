@@ -112,8 +112,9 @@ def running(
             start_new_session=True,
         )
         server = Server(port, process)
+        deadline = time.monotonic() + 60
         try:
-            while process.poll() is None:
+            while process.poll() is None and time.monotonic() < deadline:
                 try:
                     server.get("/livez")
                     break

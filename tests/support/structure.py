@@ -89,7 +89,7 @@ def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether Python reads a text as a name wherever it reads a placeholder as one."""
+    """Return whether Python reads a text as a name wherever it reads a placeholder as one."""
     return text.isascii() and text.isidentifier() and not iskeyword(text)
 
 
@@ -111,7 +111,7 @@ class Baseline:
         return self.leaves[path]
 
     def has_names_only(self, path: str, content: bytes, values: dict[str, str]) -> bool:
-        """Tell whether a file is Python whose placeholders have become other names, unchanged.
+        """Return whether a file is Python whose placeholders have become other names, unchanged.
 
         Then it needs no parsing, which takes most of the time of these tests.
         """
