@@ -122,13 +122,20 @@ def read_by_streaming(session: Session) -> list[str]:
 
 async def test_rows_are_streamed_from_a_snapshot(pages: AsyncDatabaseManager) -> None:
     async with pages.ReadSession() as session:
+        await session.connection(execution_options=SNAPSHOT)
+        assert await session.run_sync(read_by_streaming) == ["/"]
+
+
+async def test_a_stream_without_a_snapshot_fails_and_breaks_no_connection(
+    pages: AsyncDatabaseManager,
+) -> None:
+    async with pages.ReadSession() as session:
         assert await visits(session) == 0
         with pytest.raises(exc.SQLAlchemyError, match="SNAPSHOT"):
             await session.run_sync(read_by_streaming)
-    for _ in range(2):
-        async with pages.ReadSession() as session:
-            await session.connection(execution_options=SNAPSHOT)
-            assert await session.run_sync(read_by_streaming) == ["/"]
+    async with pages.ReadSession() as session:
+        await session.connection(execution_options=SNAPSHOT)
+        assert await session.run_sync(read_by_streaming) == ["/"]
 
 
 async def test_read_sessions_go_to_the_read_url_and_others_do_not(

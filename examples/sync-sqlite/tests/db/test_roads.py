@@ -116,10 +116,9 @@ def read_by_streaming(session: Session) -> list[str]:
 
 
 def test_rows_are_streamed_from_a_snapshot(pages: DatabaseManager) -> None:
-    for _ in range(2):
-        with pages.ReadSession() as session:
-            session.connection(execution_options=SNAPSHOT)
-            assert read_by_streaming(session) == ["/"]
+    with pages.ReadSession() as session:
+        session.connection(execution_options=SNAPSHOT)
+        assert read_by_streaming(session) == ["/"]
 
 
 def test_read_sessions_go_to_the_read_url_and_others_do_not(
