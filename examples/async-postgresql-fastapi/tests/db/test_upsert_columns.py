@@ -98,6 +98,28 @@ async def test_rows_with_and_without_none_are_written_by_one_statement(
     assert found.scalars().all() == [None, day] * 3
 
 
+@pytest.mark.parametrize("returning", [True, False])
+async def test_a_primary_key_of_none_is_generated_and_then_kept(
+    table_session: AsyncSession,
+    returning: bool,
+) -> None:
+    for visits in (1, 2):
+        rows = ({"id": None, "path": f"/{number}", "visits": visits} for number in range(3))
+        await upsert_many(table_session, Page, rows, on="path", returning=returning, batch=2)
+        found = await table_session.execute(select(Page.id, Page.visits).order_by(Page.path))
+        assert found.all() == [(1, visits), (2, visits), (3, visits)]
+
+
+@pytest.mark.parametrize("ids", [(None, 1), (1, None)])
+async def test_either_all_rows_have_a_primary_key_or_none(
+    table_session: AsyncSession,
+    ids: tuple[int | None, int | None],
+) -> None:
+    rows = [{"id": pk, "path": f"/{pk}"} for pk in ids]
+    with pytest.raises(ValueError, match="None"):
+        await upsert_many(table_session, Page, rows, on="path")
+
+
 async def test_an_update_moves_columns_with_onupdate(table_session: AsyncSession) -> None:
     rows = [{"id": 1, "visits": 1}]
     [(item, _)] = await Item.upsert_many(table_session, rows, on="id")

@@ -93,6 +93,28 @@ def test_rows_with_and_without_none_are_written_by_one_statement(
     assert found.scalars().all() == [None, day] * 3
 
 
+@pytest.mark.parametrize("returning", [True, False])
+def test_a_primary_key_of_none_is_generated_and_then_kept(
+    table_session: Session,
+    returning: bool,
+) -> None:
+    for visits in (1, 2):
+        rows = ({"id": None, "path": f"/{number}", "visits": visits} for number in range(3))
+        upsert_many(table_session, Page, rows, on="path", returning=returning, batch=2)
+        found = table_session.execute(select(Page.id, Page.visits).order_by(Page.path))
+        assert found.all() == [(1, visits), (2, visits), (3, visits)]
+
+
+@pytest.mark.parametrize("ids", [(None, 1), (1, None)])
+def test_either_all_rows_have_a_primary_key_or_none(
+    table_session: Session,
+    ids: tuple[int | None, int | None],
+) -> None:
+    rows = [{"id": pk, "path": f"/{pk}"} for pk in ids]
+    with pytest.raises(ValueError, match="None"):
+        upsert_many(table_session, Page, rows, on="path")
+
+
 def test_an_update_moves_columns_with_onupdate(table_session: Session) -> None:
     rows = [{"id": 1, "visits": 1}]
     [(item, _)] = Item.upsert_many(table_session, rows, on="id")

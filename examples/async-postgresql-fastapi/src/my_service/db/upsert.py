@@ -27,10 +27,11 @@ async def upsert_many(
 ) -> list[tuple[T, bool | None]]:
     """Insert the rows, and update those that exist.
 
-    `rows` are mappings of attribute names to values, all with the same names; None is NULL. `on`
-    names the attributes whose unique constraint identifies a row, `update` those to overwrite in a
-    row that exists: by default all but `on`, and none if it is empty. Columns with `onupdate` are
-    then overwritten as well; a function is called once, with None for its context.
+    `rows` are mappings of attribute names to values, all with the same names; None is NULL, and for
+    a primary key a generated value. `on` names the attributes whose unique constraint identifies a
+    row, `update` those to overwrite in a row that exists: by default all but `on`, and none if it is
+    empty. Columns with `onupdate` are then overwritten as well; a function is called once, with
+    None for its context.
 
     Returns the objects in the order of their keys, each with True if it was inserted, False if it
     was updated, and None on SQLite. With `returning=False`, which is faster, the list is empty.
@@ -50,12 +51,17 @@ async def upsert_many(
     chunk = [dict(row) for row in islice(remaining, size)]
     if not chunk:
         return []
-    names, key = chunk[0].keys(), _listed(on)
-    overwritten = [name for name in names if name not in key] if update is None else _listed(update)
+    names, key = dict(chunk[0]).keys(), _listed(on)
     mapper = inspect(model, raiseerr=True)
     columns: Any = {name: c for name, c in mapper.columns.items() if isinstance(c, Column)}
-    for name in {*names, *key, *overwritten} - columns.keys():
+    for name in {*names, *key, *_listed(update or [])} - columns.keys():
         raise TypeError(f"{model.__name__} has no column '{name}'; it has: {', '.join(columns)}")
+    required = {*key, *(name for name in names if columns[name].primary_key)}
+    generated = {name for name in required - {*key} if chunk[0][name] is None}
+    required -= generated
+    if update is None:
+        update = [name for name in names if name not in {*key, *generated}]
+    overwritten = _listed(update)
     if not key or not names >= {*key, *overwritten}:
         raise ValueError(f"every row must have a value for {', '.join([*key, *overwritten])}")
     dialect = session.get_bind().dialect.name
@@ -90,8 +96,12 @@ async def upsert_many(
 
     results: dict[int, tuple[T, bool | None]] = {}
     while chunk:
-        if any(row.keys() != names or None in map(row.get, key) for row in chunk):
-            raise ValueError(f"rows must have the same attributes and no None in {', '.join(key)}")
+        if any(row.keys() != names or None in map(row.get, required) for row in chunk):
+            wanted = ", ".join(sorted(required))
+            raise ValueError(f"rows must have the same attributes and no None in {wanted}")
+        for name in generated:
+            if any(row.pop(name) is not None for row in chunk):
+                raise ValueError(f"the first row has None for {name}, so all rows must")
         unique = {tuple(_sortable(row[name]) for name in key): row for row in chunk}
         ordered = [unique[values] for values in sorted(unique)]
         for start in range(0, len(ordered), batch):
