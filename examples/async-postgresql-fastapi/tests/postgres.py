@@ -53,7 +53,7 @@ def postgres_server() -> Iterator[str]:
                 binaries / "initdb",
                 *("--pgdata", data, "--username", "postgres", "--pwfile", password),
                 *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync"),
-                *_cheap_hash(binaries),
+                *_password_options(binaries),
             ],
             check=True,
             stdout=subprocess.DEVNULL,
@@ -111,10 +111,10 @@ def _binaries(copy_to: Path | None) -> Path:
     raise RuntimeError("no PostgreSQL is installed; install it, or set TEST_DATABASE_URL")
 
 
-def _cheap_hash(binaries: Path) -> list[str]:
-    """Return what makes the check of a password cheap, which else takes half of a connection's time.
+def _password_options(binaries: Path) -> list[str]:
+    """Return options with which checking a password is fast; it takes half of a connection's time.
 
-    The password is random and lives as long as the server.
+    The password is random, so it needs no protection against guessing.
     """
     version = subprocess.check_output([binaries / "initdb", "--version"], text=True)
     major = int(version.split()[2].partition(".")[0])
