@@ -101,7 +101,7 @@ async def upsert_many(
             raise ValueError(f"rows must have the same attributes and no None in {wanted}")
         for name in generated:
             if any(row.pop(name) is not None for row in chunk):
-                raise ValueError(f"the first row has None for {name}, so all rows must")
+                raise ValueError(f"either all rows or none must have a value for {name}")
         unique = {tuple(_sortable(row[name]) for name in key): row for row in chunk}
         ordered = [unique[values] for values in sorted(unique)]
         for start in range(0, len(ordered), batch):
