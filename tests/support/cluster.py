@@ -20,6 +20,7 @@ import psycopg
 import yaml
 
 from .interpreter import may_run_python
+from .ports import free_port
 
 NODES = ("a", "b", "c")
 # In seconds. The lowest that Patroni accepts: a leader that is silent for so long is replaced.
@@ -43,7 +44,7 @@ class Node:
     def __init__(self, cluster: "Cluster", name: str) -> None:
         self.cluster, self.name = cluster, name
         self.folder = cluster.folder / name
-        self.port, self.api, self.raft = (cluster.postgres._free_port() for _ in range(3))
+        self.port, self.api, self.raft = (free_port() for _ in range(3))
         self.url = cluster.url(f"127.0.0.1:{self.port}")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -159,8 +160,7 @@ class Cluster:
         return found
 
     def replicas(self) -> list[Node]:
-        leader = self.leader()
-        return [node for node in self.nodes if node is not leader]
+        return [node for node in self.nodes if not node.leads()]
 
     def wait_until_whole(self, seconds: float = 60) -> None:
         """Wait until there is a leader, and two replicas stream from it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .cluster import Cluster
 from .debian import unpack, wait_for_port
+from .ports import free_port
 
 SETTINGS = """
 defaults
@@ -43,7 +44,7 @@ def haproxy(cluster: Cluster, binaries: Path) -> Iterator[tuple[str, str]]:
     for file in binaries.iterdir():
         if file.is_file():
             shutil.copy(file, folder)
-    ports = [cluster.postgres._free_port() for _ in range(2)]
+    ports = [free_port() for _ in range(2)]
     servers = "\n".join(
         f"  server {node.name} 127.0.0.1:{node.port} maxconn 100 check port {node.api}"
         for node in cluster.nodes

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 from .debian import unpack, wait_for_port
 from .layers import load
+from .ports import free_port
 from .shared import Shared
 
 # Takes the URL of a server and the number of connections for each database.
@@ -76,7 +77,7 @@ def pgbouncer(binaries: Path, postgres: ModuleType, server: str, servers: int) -
     """
     url = make_url(server)
     account = postgres._unprivileged_account()
-    listen_port = postgres._free_port()
+    listen_port = free_port()
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
         folder = Path(name)
         for file in binaries.iterdir():

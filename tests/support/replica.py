@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
+from .ports import free_port
 from .restartable import Restartable
 
 
@@ -23,7 +24,7 @@ class Replica:
     def __init__(self, primary: Restartable) -> None:
         self.postgres = primary.postgres
         self.folder = Path(tempfile.mkdtemp(prefix="replica-"))
-        self.port = self.postgres._free_port()
+        self.port = free_port()
         url = make_url(primary.url).set(port=self.port)
         self.url = url.render_as_string(hide_password=False)
         self.account = self.postgres._unprivileged_account()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
+
+from .ports import free_port
 
 # The path operations that the tests add: each has a session while the database sleeps.
 OWN = """
@@ -100,8 +101,7 @@ def running(
     command: Sequence[str | Path], folder: Path, environment: Mapping[str, str]
 ) -> Iterator[Server]:
     """Run a command that serves, on a free port. Its log is `folder / "log"`."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--port", str(port)],
