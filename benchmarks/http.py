@@ -11,7 +11,6 @@ it can be measured on Linux only. `errors` are answers other than 2xx.
 
 import asyncio
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from uuid import uuid4
 
 import psycopg
 
+from tests.support.ports import free_port
 from tests.support.variants import VARIANTS
 
 from .projects import SUBJECTS, clean_environment, machine, print_table, rendered_projects
@@ -108,8 +108,7 @@ def request(method: str) -> bytes:
 
 @contextmanager
 def serving(project: Path, python: Path, who: str, url: str) -> Iterator[Service]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     driver = "asyncpg" if project.name.startswith("async") else "psycopg"
     environment = clean_environment() | {
         "DATABASE_URL": url,

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from .conftest import ROOT
+from .support.ports import free_port
 
 
 def command(name: str) -> str:
@@ -91,8 +91,7 @@ def test_the_first_command_renders_a_service_and_prints_what_starts_it(machine: 
     start = next(line for line in lines if line.startswith("uv run my-service dev"))
     for line in filter(None, lines[change + 1 : lines.index(start)]):
         machine.run(line, service)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         ["bash", "-c", f"exec {start} --port {port}"], cwd=service, env=machine.environment
     )
