@@ -14,8 +14,9 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-settings.register_profile("short", max_examples=100, deadline=None)
-# For a workflow, and for whoever changes what is tested so: --hypothesis-profile=full
+# The same examples in each run.
+settings.register_profile("short", max_examples=100, deadline=None, derandomize=True)
+# New ones, for a workflow, and for whoever changes what is tested so: --hypothesis-profile=full
 settings.register_profile("full", max_examples=1000, deadline=None)
 settings.load_profile("short")
 
