@@ -2,10 +2,16 @@
 
     uv run python -m benchmarks.http [--quick]
 
-Each service is one process on the same PostgreSQL: `ours` as rendered, `plain` with an engine for the
-life of the application and a session for each request, `floor` with statements that are built once and
-without a transaction for reads, `ancestor` with a manager for each request. They take turns of a second.
-The figures are medians. `CPU` is what the server's process needs for a request of which `plain` needs 1;
+Each service is one process on the same PostgreSQL, and the services take turns of a second:
+
+* `ours`: as rendered.
+* `plain`: an engine for the life of the application, a session for each request, and uvicorn without
+  extras.
+* `uvloop`: the same application, served by uvloop and httptools, as `ours` and those below are.
+* `floor`: statements that are built once, and no transaction for reads.
+* `ancestor`: a manager for each request.
+
+The figures are medians. `CPU` is what the server's process needs for a request, where `plain` needs 1;
 it can be measured on Linux only. `errors` are answers other than 2xx.
 """
 
@@ -32,8 +38,15 @@ from tests.support.variants import VARIANTS
 from .projects import SUBJECTS, clean_environment, machine, print_table, rendered_projects
 
 NAMES = ("async-postgresql-fastapi", "sync-postgresql-fastapi")
-WHO = ("ours", "plain", "floor", "ancestor")
-CLIENTS = (1, 16, 64, 256)
+# The factories of the services, and options of uvicorn.
+WHO = {
+    "ours": ("create_ours", ()),
+    "plain": ("create_plain", ("--loop", "asyncio", "--http", "h11")),
+    "uvloop": ("create_plain", ()),
+    "floor": ("create_floor", ()),
+    "ancestor": ("create_ancestor", ()),
+}
+CLIENTS = (1, 4)
 HEADER = ["project", "request", "clients", "who", "a second", "p50 ms", "p99 ms", "CPU", "errors"]
 HEADER += ["connections"]
 
@@ -118,7 +131,8 @@ def serving(project: Path, python: Path, who: str, url: str) -> Iterator[Service
     subprocess.run([python, "-m", "my_service", "db", "sync"], env=environment, check=True)
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO users (name, created_at) VALUES ('first', now())")
-    command = [str(python), "-m", "uvicorn", "--factory", f"http_subjects:create_{who}"]
+    factory, options = WHO[who]
+    command = [str(python), "-m", "uvicorn", "--factory", f"http_subjects:{factory}", *options]
     process = subprocess.Popen(
         [*command, "--port", str(port), "--no-access-log", "--log-level", "critical"],
         cwd=project,
@@ -139,7 +153,7 @@ def serving(project: Path, python: Path, who: str, url: str) -> Iterator[Service
 
 def main() -> None:
     quick = "--quick" in sys.argv
-    rounds, seconds, many = (1, 0.1, (2,)) if quick else (2, 1, CLIENTS)
+    rounds, seconds, many = (1, 0.1, (2,)) if quick else (5, 1, CLIENTS)
     rows: list[list[object]] = [[*HEADER]]
     with rendered_projects(NAMES) as projects:
         for name in NAMES:
