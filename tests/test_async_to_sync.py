@@ -156,7 +156,12 @@ ALLOWED = {
     "errors.py": ["async def", "await"],
     "logs.py": ["async def", "await"],
     # What happens on the event loop, before a thread is taken.
-    "dependencies.py": ["AsyncIterator", "async (def|with)"],
+    "dependencies.py": [
+        "AsyncIterator",
+        "async (def|with)",
+        "asynccontextmanager",
+        "await to_thread",
+    ],
     "limits.py": [
         "asynccontextmanager",
         "AsyncIterator",

@@ -2,25 +2,30 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
-from sqlalchemy import URL, NullPool, make_url, text
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from my_service.db.engine import make_engine
 
 from .postgres import postgres_server
 
+# Engines that create databases, by the URL of the server. They keep their connections, because
+# opening one takes as long as creating a database.
+engines: dict[URL, AsyncEngine] = {}
 
-@contextmanager
-def database_server() -> Iterator[URL]:
+
+@asynccontextmanager
+async def database_server() -> AsyncIterator[URL]:
     """Yield the URL in TEST_DATABASE_URL, or else that of a temporary server."""
-    given = os.environ.get("TEST_DATABASE_URL")
-    if given:
-        yield make_url(given)
-    else:
-        with postgres_server() as url:
-            yield make_url(url)
+    with ExitStack() as stack:
+        given = os.environ.get("TEST_DATABASE_URL")
+        url = make_url(given or stack.enter_context(postgres_server()))
+        engines[url] = make_engine(url, {"isolation_level": "AUTOCOMMIT"})
+        yield url
+        await engines.pop(url).dispose()
 
 
 @asynccontextmanager
@@ -30,9 +35,8 @@ async def temporary_database(server: URL, template: URL | None = None) -> AsyncI
     origin = template.database if template else "template0"
     # Copying the files takes half the time of copying by WAL, the default.
     copy = f'CREATE DATABASE "{name}" TEMPLATE "{origin}" STRATEGY FILE_COPY'
-    engine = make_engine(server, {"isolation_level": "AUTOCOMMIT", "poolclass": NullPool})
-    async with engine.connect() as connection:
+    async with engines[server].connect() as connection:
         await connection.execute(text(copy))
-        yield server.set(database=name)
+    yield server.set(database=name)
+    async with engines[server].connect() as connection:
         await connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    await engine.dispose()

@@ -1,8 +1,6 @@
 """The migrations make the schema of the models."""
 
 import logging
-import subprocess
-import sys
 
 import pytest
 from alembic import command
@@ -57,10 +55,7 @@ def test_the_alembic_command_migrates_the_configured_database(
     monkeypatch.setenv("DATABASE_URL", url)
     alembic(["-c", INI, "upgrade", "head"])
     assert empty_manager.get_current_revision() == empty_manager.get_latest_revision()
-    # As a command, once.
-    check = [sys.executable, "-m", "alembic", "-c", INI, "check"]
-    output = subprocess.check_output(check, stderr=subprocess.DEVNULL, text=True)
-    assert "No new upgrade operations detected" in output
+    alembic(["-c", INI, "check"])
     alembic(["-c", INI, "downgrade", "base"])
     assert empty_manager.get_current_revision() is None
 

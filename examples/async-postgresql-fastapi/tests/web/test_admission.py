@@ -17,7 +17,7 @@ from my_service.web.dependencies import (
 
 from .conftest import app_for
 
-POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.3}
+POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
 
 
 @pytest.fixture

@@ -77,14 +77,14 @@ def test_more_requests_than_connections_are_all_answered(app: FastAPI) -> None:
     async def write(visits: int, session: DatabaseSession) -> None:
         await Page.update_or_create(session, {"visits": visits}, path="/")
 
-    with TestClient(app) as client, ThreadPoolExecutor(40) as executor:
+    with TestClient(app) as client, ThreadPoolExecutor(24) as executor:
 
         def request(number: int) -> int:
             if number % 4:
                 return client.get("/layer-test/page").status_code
             return client.put(f"/layer-test/page/{number}").status_code
 
-        assert set(executor.map(request, range(80))) == {200}
+        assert set(executor.map(request, range(48))) == {200}
 
 
 def test_one_manager_serves_all_requests(app: FastAPI) -> None:

@@ -164,12 +164,18 @@ def test_asking_for_the_status_does_not_wait_for_a_writer(
 def test_a_second_writer_of_a_task_fails_and_the_error_says_what_to_do(
     pages: DatabaseManager,
 ) -> None:
-    with pages.Session() as session:
-        session.execute(update(Page).values(visits=1))
-        with pytest.raises(exc.TimeoutError, match=r"pass that session on.*manager\.ReadSession"):
-            visit(pages)
-        session.commit()
-    visit(pages)
+    engine_args = {"pool_timeout": 0.1}
+    with DatabaseManager(
+        pages.engine.url,
+        MIGRATIONS,
+        engine_args=engine_args,
+    ) as manager:
+        with manager.Session() as session:
+            session.execute(update(Page).values(visits=1))
+            with pytest.raises(exc.TimeoutError, match=r"pass that session.*manager\.ReadSession"):
+                visit(manager)
+            session.commit()
+        visit(manager)
 
 
 def test_a_read_session_in_memory_reads_what_is_written_and_cannot_write(

@@ -96,7 +96,7 @@ def test_who_waits_in_vain_for_another_writer_fails_and_leaves_no_lock(
             Page.get_or_create(session, path="/")
 
     url = tables.engine.url
-    engine_args = {"busy_timeout": 0.1, "pool_timeout": 0.1}
+    engine_args = {"busy_timeout": 0.05, "pool_timeout": 0.05}
     with DatabaseManager(url, MIGRATIONS, engine_args=engine_args) as manager:
         with manager.Session() as session:
             session.execute(select(Page.id))
@@ -149,7 +149,7 @@ def test_writers_are_served_in_turn(pages: DatabaseManager) -> None:
     waited: list[int] = []
 
     def write_often(number: int) -> None:
-        for _ in range(12):
+        for _ in range(8):
             before = len(served)
             with pages.Session.begin() as session:
                 session.execute(update(Page).values(visits=number))

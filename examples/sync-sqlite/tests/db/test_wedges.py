@@ -141,11 +141,15 @@ def test_a_child_process_and_its_parent_both_write(
         session.execute(select(Page))
         assert fork(pages) == 0
         session.execute(select(Page))
-    # Because SQLite refuses writes of a child that was forked within a transaction.
-    with pages.Session.begin() as session:
+    engine_args = {"busy_timeout": 0.1}
+    with (
+        DatabaseManager(pages.engine.url, migrations, engine_args=engine_args) as manager,
+        manager.Session.begin() as session,
+    ):
         session.add(Page(path="/parent"))
         session.flush()
-        assert fork(pages) == 1
+        # Because SQLite refuses writes of a child that was forked within a transaction.
+        assert fork(manager) == 1
     assert_nothing_is_locked(pages, migrations)
     with pages.ReadSession() as session:
         assert Page.get_one(session, path="/parent")

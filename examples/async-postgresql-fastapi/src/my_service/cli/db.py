@@ -87,7 +87,7 @@ async def downgrade(revision: str, yes: bool, even_in_production: bool) -> None:
         undone = [*scripts.iterate_revisions(heads, revision, select_for_downgrade=True)]
         for script in undone:
             click.echo(f"About to undo {script.revision}, {script.doc}")
-        async with manager.engine.connect() as connection:
+        async with manager.schema_engine.connect() as connection:
             losses = await connection.run_sync(schema.find_losses, undone)
         if losses:
             confirm(f"Lose the data in {', '.join(losses)}?", yes, even_in_production)

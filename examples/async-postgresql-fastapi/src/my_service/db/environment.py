@@ -100,6 +100,5 @@ def _changes_schema(connection: Connection) -> bool:
 
 def _render(kind: str, item: Any, autogen_context: object) -> str | Literal[False]:
     """Write the layer's types as SQLAlchemy's, so that migrations do not depend on this code."""
-    if kind == "type" and isinstance(item, UTCDateTime):
-        return "sa.DateTime(timezone=True)"
-    return False
+    is_ours = kind == "type" and isinstance(item, UTCDateTime)
+    return "sa.DateTime(timezone=True)" if is_ours else False

@@ -33,8 +33,8 @@ READ_ONLY_ATTRS = {"read-write": "primary", "read-only": "standby"}
 TRANSACTIONAL = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 # Arguments of `context.configure`.
 MIGRATION_OPTIONS: dict[str, Any] = {"transaction_per_migration": True}
-# The column in which `upsert_many` returns whether a row is new.
-IS_INSERTED: Any = text("xmax = 0")
+# The SQL by which `upsert_many` returns whether a row is new.
+IS_INSERTED = "xmax = 0"
 
 ERROR_CODES = {  # SQLSTATEs
     Failure.UNREACHABLE: ("57P03",),
@@ -121,7 +121,8 @@ def install(engine: Engine, settings: Mapping[str, Any]) -> None:
     event.listen(engine, "checkin", lambda _, record: record.info.update(idle=time.monotonic()))
     event.listen(engine, "checkout", partial(_test, engine.dialect, settings["pre_ping_after"]))
     event.listen(engine, "handle_error", _note_error)
-    event.listen(engine, "commit", _refuse_aborted)
+    # Not by an event of the engine, which would make each statement of a session slower.
+    engine.dialect.do_commit = partial(_commit, engine.dialect.do_commit)  # type: ignore[method-assign]
     if engine.driver == "asyncpg":
         event.listen(engine, "connect", asyncpg_params.check_open, insert=True)
         event.listen(engine, "handle_error", asyncpg_params.close_unusable)
@@ -220,10 +221,11 @@ def _note_error(context: ExceptionContext) -> None:
         context.connection.info["has_failed"] = True
 
 
-def _refuse_aborted(connection: Connection) -> None:
+def _commit(commit: Callable[[Any], None], connection: Any) -> None:
     # Because PostgreSQL rolls an aborted transaction back on COMMIT, without an error.
     if connection.info.pop("has_failed", False):
-        connection.exec_driver_sql("SELECT 1")
+        connection.cursor().execute("SELECT 1")
+    commit(connection)
 
 
 def _acquire(connection: Connection, deadline: float, *, of_transaction: bool) -> None:
@@ -231,14 +233,13 @@ def _acquire(connection: Connection, deadline: float, *, of_transaction: bool) -
     # process would wait for the end of that.
     lock = func.pg_try_advisory_xact_lock if of_transaction else func.pg_try_advisory_lock
     key = {"high": MIGRATION_LOCK >> 32, "low": MIGRATION_LOCK & 0xFFFFFFFF}
-    is_logged = False
+    holder = None
     while not connection.scalar(select(lock(MIGRATION_LOCK))):
-        holder = connection.scalar(LOCK_HOLDER, key)
+        before, holder = holder, connection.scalar(LOCK_HOLDER, key)
         if time.monotonic() > deadline:
             raise SchemaError(f"timed out waiting for the migration lock held by {holder}")
-        if not is_logged:
+        if holder != before:
             log.info("Waiting for the migration lock held by %s.", holder)
-            is_logged = True
         _pause(connection, 0.1)
 
 

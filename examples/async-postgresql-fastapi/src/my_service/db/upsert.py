@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, Table, inspect, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
@@ -59,21 +59,21 @@ async def upsert_many(
     required = {*key, *(name for name in names if columns[name].primary_key)}
     generated = {name for name in required - {*key} if chunk[0][name] is None}
     required -= generated
-    if update is None:
-        update = [name for name in names if name not in {*key, *generated}]
-    overwritten = _listed(update)
+    others = [name for name in names if name not in {*key, *generated}]
+    overwritten = others if update is None else _listed(update)
     if not key or not names >= {*key, *overwritten}:
         raise ValueError(f"every row must have a value for {', '.join([*key, *overwritten])}")
-    dialect = session.get_bind().dialect.name
-    if dialect != backend.DIALECT:
+    if (dialect := session.get_bind().dialect.name) != backend.DIALECT:
         raise NotImplementedError(f"upsert_many supports {backend.DIALECT}, not {dialect}")
     if overwritten and mapper.version_id_col is not None:
         raise NotImplementedError(f"upsert_many does not increment {mapper.version_id_col}")
 
-    adds = mapper.inherits is not None or mapper.polymorphic_on is not None
-    adds |= any(columns[name].key != name for name in names)
-    # Without objects, the table is faster than a mapping that adds nothing to it.
-    statement: Any = insert(model if returning or adds else mapper.local_table)
+    # The table takes less time than the model, where the mapping adds nothing to it.
+    table = mapper.local_table
+    added = (mapper.inherits, mapper.polymorphic_on, mapper.version_id_col)
+    is_direct = isinstance(table, Table) and all(part is None for part in added)
+    is_direct &= all(columns[name].key == name for name in names)
+    statement: Any = insert(table if is_direct else model)
     target = [columns[name] for name in key]
     changes = {columns[name]: statement.excluded[columns[name].key] for name in overwritten}
     if changes:
@@ -87,14 +87,18 @@ async def upsert_many(
     else:
         statement = statement.on_conflict_do_nothing(index_elements=target)
     if returning:
+        is_new: Any = literal_column(backend.IS_INSERTED).label("is_new")
+        shown = [p.expression for p in mapper.column_attrs] if is_direct else [model]
+        statement = statement.returning(*shown, is_new)
+        if is_direct:
+            statement = select(model, is_new).from_statement(statement)
         # RETURNING cannot join, so related rows are selected.
-        eager = map(selectinload, eager_relationships(mapper))
-        statement = statement.returning(model, backend.IS_INSERTED).options(*eager)
+        statement = statement.options(*map(selectinload, eager_relationships(mapper)))
     # With `render_nulls`, rows with and without None share a statement.
     statement = statement.execution_options(populate_existing=True, render_nulls=True)
     await session.flush()
 
-    results: dict[int, tuple[T, bool | None]] = {}
+    results: dict[Any, tuple[T, bool | None]] = {}
     while chunk:
         if any(row.keys() != names or None in map(row.get, required) for row in chunk):
             wanted = ", ".join(sorted(required))
@@ -102,28 +106,32 @@ async def upsert_many(
         for name in generated:
             if any(row.pop(name) is not None for row in chunk):
                 raise ValueError(f"either all rows or none must have a value for {name}")
-        unique = {tuple(_sortable(row[name]) for name in key): row for row in chunk}
-        ordered = [unique[values] for values in sorted(unique)]
+        unique = dict(zip(_keys([row[name] for row in chunk] for name in key), chunk, strict=True))
+        ordered = [unique[identity] for identity in sorted(unique)]
         for start in range(0, len(ordered), batch):
             part = ordered[start : start + batch]
             result = await session.execute(statement, part)
             pairs = [(row[0], row[1]) for row in result] if returning else []
-            if len({id(instance) for instance, _ in pairs}) < len(pairs):
+            keys = _keys([getattr(instance, name) for instance, _ in pairs] for name in key)
+            if len({*keys}) < len(keys):
                 raise ValueError("different keys are equal in the database; write them alike")
-            for instance, is_new in pairs:
-                results.setdefault(id(instance), (instance, is_new))
+            for identity, pair in zip(keys, pairs, strict=True):
+                results.setdefault(identity, pair)
         chunk = [dict(row) for row in islice(remaining, size)]
-    return sorted(
-        results.values(), key=lambda pair: tuple(_sortable(getattr(pair[0], name)) for name in key)
-    )
+    return [results[identity] for identity in sorted(results)]
 
 
 def _listed(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _sortable(value: Any) -> Any:
+def _keys(columns: Iterable[list[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*map(_sortable, columns), strict=True))
+
+
+def _sortable(values: list[Any]) -> list[Any]:
     # Lists have no hash, enums no order, but a repr that is the same in every process.
-    kind: Any = type(value)
-    sorts = kind.__lt__ is not object.__lt__  # type: ignore[operator]
-    return value if kind.__hash__ and sorts else repr(value)
+    kinds: Any = {*map(type, values)}
+    lacks_order = object.__lt__  # type: ignore[operator]
+    sorts = {kind for kind in kinds if kind.__hash__ and kind.__lt__ is not lacks_order}
+    return [v if type(v) in sorts else repr(v) for v in values] if kinds - sorts else values

@@ -26,7 +26,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         sqlalchemy = chosen.database.sqlalchemy
-        writers = readers = sqlalchemy.connections
         async with manager_from_config(chosen) as manager:
             for engine in {manager.engine, manager.read_engine, manager.schema_engine}:
                 apply_time_limits(engine.sync_engine)
@@ -36,8 +35,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             probe.drain_on_sigterm(chosen.shutdown_delay)
             yield {
                 "db": manager,
-                "writers": Admission(writers, sqlalchemy),
-                "readers": Admission(readers, sqlalchemy),
+                "writers": Admission(sqlalchemy.connections, sqlalchemy),
+                "readers": Admission(sqlalchemy.connections, sqlalchemy),
                 "probe": probe,
             }
 

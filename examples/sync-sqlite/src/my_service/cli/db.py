@@ -79,7 +79,7 @@ def downgrade(revision: str, yes: bool, even_in_production: bool) -> None:
         undone = [*scripts.iterate_revisions(heads, revision, select_for_downgrade=True)]
         for script in undone:
             click.echo(f"About to undo {script.revision}, {script.doc}")
-        with manager.engine.connect() as connection:
+        with manager.schema_engine.connect() as connection:
             losses = schema.find_losses(connection, undone)
         if losses:
             confirm(f"Lose the data in {', '.join(losses)}?", yes, even_in_production)

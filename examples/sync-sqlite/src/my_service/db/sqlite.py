@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Dialect, Engine, PoolProxiedConnection, event, exc, text
+from sqlalchemy import URL, Connection, Dialect, Engine, PoolProxiedConnection, event, exc
 
 from .errors import Failure, SchemaError
 from .writer import WriterPool
@@ -24,8 +24,8 @@ OPTIONS: dict[str, Any] = {
 }
 # Arguments of `context.configure`.
 MIGRATION_OPTIONS: dict[str, Any] = {"render_as_batch": True}
-# The column in which `upsert_many` returns whether a row is new, which SQLite cannot return.
-IS_INSERTED: Any = text("NULL")
+# The SQL by which `upsert_many` returns whether a row is new, which SQLite cannot return.
+IS_INSERTED = "NULL"
 
 ERROR_CODES = {  # result codes
     Failure.UNREACHABLE: ("SQLITE_CANTOPEN",),
