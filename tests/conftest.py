@@ -1,7 +1,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pytest_copier.plugin import CopierFixture
 
-from .support.copiers import read_once
+from .support.copiers import Render, read_once
 from .support.layers import POSTGRESQL, SQLITE, Driver, load
 from .support.owner import edit
 from .support.pgbouncer import direct_url, pgbouncer_url, proxied_url, run_pgbouncer
@@ -28,7 +28,6 @@ from .support.tools import Tools
 from .support.variants import VARIANTS
 
 __all__ = [
-    "Tools",
     "direct_url",
     "pgbouncer_url",
     "proxied_url",
@@ -40,11 +39,6 @@ __all__ = [
     "run_pgbouncer",
     "service",
 ]
-
-ROOT = Path(__file__).parents[1]
-Render = Callable[..., Path]
-# Of the layer's tests, those that meet the project's own models and migrations.
-OWN_LAYER_TESTS = "--ignore-glob=*/tests/db/test_[!m]*"
 
 
 @pytest.fixture(scope="session", autouse=True)

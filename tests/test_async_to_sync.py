@@ -9,7 +9,7 @@ import pytest
 from extensions import async_to_sync
 from extensions.async_to_sync import for_io, to_sync
 
-from .conftest import ROOT
+from .support.releases import ROOT
 from .support.structure import rendered_files
 from .support.variants import VARIANTS
 

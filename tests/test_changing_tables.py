@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from .conftest import ROOT
 from .support.commands import Commands
+from .support.releases import ROOT
 from .support.run import is_full
 
 pytestmark = pytest.mark.slow

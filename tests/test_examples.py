@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT
 from .examples import EXAMPLES, render_example
+from .support.releases import ROOT
 from .support.structure import rendered_files
 
 

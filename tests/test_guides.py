@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import ROOT
-from .support.releases import NEXT, Template, bash, commit_all, git, releases
+from .support.releases import NEXT, ROOT, Template, bash, commit_all, git, releases
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from extensions import answers as filters
 from extensions.async_to_sync import IMPORTS, NAMES
 
-from .conftest import ROOT
+from .support.releases import ROOT
 from .support.run import is_full
 from .support.structure import ANY, PLACEHOLDERS, Baseline, Template, built_metadata, imported
 from .support.variants import VARIANTS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT
+from .support.releases import ROOT
 
 SCHEMAS = {
     "github-workflows": ".github/workflows/*.yml",

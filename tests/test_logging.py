@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Tools
 from .support.serving import COMMAND, running
+from .support.tools import Tools
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from .conftest import ROOT
 from .support.pgbouncer import RunPgBouncer
+from .support.releases import ROOT
 from .support.restartable import server_with
 from .support.run import full
 from .support.services import Service

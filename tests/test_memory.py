@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Tools
+from .support.releases import ROOT
 from .support.run import is_full
+from .support.tools import Tools
 
 pytestmark = pytest.mark.slow
 

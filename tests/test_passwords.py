@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from .conftest import Tools
 from .support.run import full
+from .support.tools import Tools
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError
 
-from .conftest import ROOT
 from .support.pgbouncer import PARAMETER, RunPgBouncer
+from .support.releases import ROOT
 from .support.run import full
 from .support.services import Service, opened, settle
 

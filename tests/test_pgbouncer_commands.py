@@ -14,9 +14,10 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from .conftest import ROOT, Tools
 from .support import forks
+from .support.releases import ROOT
 from .support.run import full, is_full
+from .support.tools import Tools
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from .conftest import Render, Tools
+from .support.copiers import Render
 from .support.structure import block
+from .support.tools import Tools
 from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from .conftest import Tools
+from .support.tools import Tools
 from .support.variants import HALF
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from .conftest import ROOT, Tools
+from .support.releases import ROOT
 from .support.run import full
+from .support.tools import Tools
 from .test_replicas import HEADER, PROCESSES, NewUrl, ask, new_url, project
 
 __all__ = ["new_url", "project"]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import OWN_LAYER_TESTS, Render, Tools
+from .support.copiers import Render
 from .support.run import is_full
+from .support.tools import OWN_LAYER_TESTS, Tools
 from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,10 @@ from jinja2 import Environment
 
 from extensions import answers
 
-from .conftest import ROOT, Render
+from .support.copiers import Render
 from .support.majors import comparable
 from .support.questions import QUESTIONS
-from .support.releases import git, releases
+from .support.releases import ROOT, git, releases
 
 PUBLIC = {
     "project_name": ("str", None, "My Service"),

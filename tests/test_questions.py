@@ -10,8 +10,9 @@ from jinja2 import Environment
 
 from extensions import answers, async_to_sync
 
-from .conftest import Render, Tools
+from .support.copiers import Render
 from .support.questions import QUESTIONS
+from .support.tools import Tools
 
 ASKED = {name: question for name, question in QUESTIONS.items() if question.get("when", True)}
 

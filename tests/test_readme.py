@@ -14,8 +14,8 @@ from textwrap import indent
 import pytest
 import yaml
 
-from .conftest import ROOT
 from .support.ports import free_port
+from .support.releases import ROOT
 
 
 def command(name: str) -> str:

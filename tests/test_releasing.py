@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT
-from .support.releases import commit_all, git, releases
+from .support.releases import ROOT, commit_all, git, releases
 from .support.runner import Runner
 
 pytestmark = pytest.mark.slow

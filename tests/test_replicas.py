@@ -15,8 +15,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from .conftest import ROOT, Tools
+from .support.releases import ROOT
 from .support.run import full, is_full
+from .support.tools import Tools
 
 pytestmark = pytest.mark.slow
 

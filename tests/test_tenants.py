@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from .conftest import ROOT
+from .support.releases import ROOT
 from .support.restartable import server_with
 from .support.run import is_full
 from .support.services import Service

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import ROOT, Render
+from .support.copiers import Render
+from .support.releases import ROOT
 from .support.structure import rendered_files
 from .support.variants import VARIANTS
 

@@ -10,10 +10,10 @@ import pytest
 
 from extensions.project import TASKS, left_to_do
 
-from .conftest import Tools
 from .support.owner import DELETED
 from .support.releases import commit_all, contents, git, update
 from .support.run import is_full
+from .support.tools import Tools
 from .support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow

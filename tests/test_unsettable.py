@@ -8,7 +8,7 @@ import yaml
 
 from extensions.answers import default_url
 
-from .conftest import Render
+from .support.copiers import Render
 from .support.questions import QUESTIONS
 from .support.releases import Template, commit_all, contents, update
 from .support.structure import rendered_files

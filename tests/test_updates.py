@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import OWN_LAYER_TESTS, Tools
 from .support.majors import check_conflict, comparable
 from .support.owner import DELETED, edit
 from .support.releases import (
@@ -22,6 +21,7 @@ from .support.releases import (
     update,
 )
 from .support.run import full, is_full
+from .support.tools import OWN_LAYER_TESTS, Tools
 from .support.variants import HALF, VARIANTS
 
 pytestmark = pytest.mark.slow

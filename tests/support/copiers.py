@@ -19,6 +19,8 @@ from jinja2 import Environment
 
 from .releases import git
 
+# Renders a project with the answers that it is called with, and returns its folder.
+Render = Callable[..., Path]
 # Properties that depend on the clone only.
 CLONE_PROPERTIES = ("_raw_config", "commit", "commit_hash", "git_index_modes", "version")
 

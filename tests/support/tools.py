@@ -10,6 +10,9 @@ from pathlib import Path
 from . import forks
 from .shared import Shared
 
+# Of the layer's tests, those that meet the project's own models and migrations.
+OWN_LAYER_TESTS = "--ignore-glob=*/tests/db/test_[!m]*"
+
 
 def _link(source: str, target: str) -> None:
     # Python writes what it has compiled into a file that it then renames.

@@ -8,10 +8,12 @@ from contextlib import ExitStack, asynccontextmanager
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from my_service.config import AlembicSettings
 from my_service.db.engine import make_engine
 
 from .postgres import postgres_server
 
+MIGRATIONS = AlembicSettings().migrations_path
 # Engines that create databases, by the URL of the server. They keep their connections, because
 # opening one takes as long as creating a database.
 engines: dict[URL, AsyncEngine] = {}

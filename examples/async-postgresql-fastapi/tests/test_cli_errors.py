@@ -11,7 +11,7 @@ from sqlalchemy import URL, Column, Integer, Table
 from my_service.config import get_settings
 from my_service.database import Base, manager_from_config
 
-from .conftest import MIGRATIONS
+from .databases import MIGRATIONS
 from .test_cli import run
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, inspect, text
 
 from my_service.db import AsyncDatabaseManager
 
-from .conftest import MIGRATIONS
+from .databases import MIGRATIONS
 
 INI = str(MIGRATIONS / "alembic.ini")
 

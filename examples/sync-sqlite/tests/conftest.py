@@ -9,12 +9,10 @@ import pytest
 from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
-from my_service.config import AlembicSettings, Settings
+from my_service.config import Settings
 from my_service.db import DatabaseManager
 
-from .databases import database_server, temporary_database
-
-MIGRATIONS = AlembicSettings().migrations_path
+from .databases import MIGRATIONS, database_server, temporary_database
 
 # Settings for the tests, as environment variables. A setting without a default needs a value here.
 ENVIRONMENT: dict[str, str] = {}

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
+from my_service.config import AlembicSettings
+
+MIGRATIONS = AlembicSettings().migrations_path
 # A folder in memory on Linux.
 MEMORY = Path("/dev/shm")  # noqa: S108
 

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from my_service.db import DatabaseManager, SchemaError
 
-from .conftest import MIGRATIONS
+from .databases import MIGRATIONS
 from .test_cli import run
 
 WAITING = "Waiting for another process that writes to "

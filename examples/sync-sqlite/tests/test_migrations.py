@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect
 
 from my_service.db import DatabaseManager
 
-from .conftest import MIGRATIONS
+from .databases import MIGRATIONS
 
 INI = str(MIGRATIONS / "alembic.ini")
 

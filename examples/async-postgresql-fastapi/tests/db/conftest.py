@@ -5,20 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, update
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from my_service.db import AsyncDatabaseManager
 
-from ..conftest import MIGRATIONS
-from ..databases import temporary_database
+from ..databases import MIGRATIONS, temporary_database
 from .models import Page, TableBase
-
-
-async def visit(manager: AsyncDatabaseManager) -> None:
-    """Count a visit of the page `/`, in a transaction of its own."""
-    async with manager.Session.begin() as session:
-        await session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))
 
 
 @pytest.fixture(scope="session")

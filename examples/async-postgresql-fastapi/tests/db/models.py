@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     func,
+    update,
 )
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import (
@@ -28,6 +29,7 @@ from sqlalchemy.orm import (
     synonym,
 )
 
+from my_service.db import AsyncDatabaseManager
 from my_service.db.base import QueryMixin
 from my_service.db.types import UTCDateTime, utcnow
 
@@ -161,3 +163,9 @@ class PlainLink(PlainBase):
     """A table with a foreign key, and no relationship."""
 
     __table__ = Link.__table__
+
+
+async def visit(manager: AsyncDatabaseManager) -> None:
+    """Count a visit of the page `/`, in a transaction of its own."""
+    async with manager.Session.begin() as session:
+        await session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))

@@ -13,7 +13,7 @@ from my_service.db import (
 )
 from my_service.db.engine import make_engine
 
-from ..conftest import MIGRATIONS
+from ..databases import MIGRATIONS
 from .models import Link
 
 

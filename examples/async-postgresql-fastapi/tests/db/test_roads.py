@@ -15,9 +15,8 @@ from my_service.db import (
     ReadOnlyError,
 )
 
-from ..conftest import MIGRATIONS
-from .conftest import visit
-from .models import Page, TableBase
+from ..databases import MIGRATIONS
+from .models import Page, TableBase, visit
 
 TABLE = TableBase.metadata.tables["layer_test_pages"]
 WRITES: dict[str, Any] = {

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from my_service.db import AsyncDatabaseManager
 
 from ..concurrency import run_concurrently
-from ..conftest import MIGRATIONS
+from ..databases import MIGRATIONS
 from .models import Page, TableBase
 
 

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from my_service.db import AsyncDatabaseManager
 
 from ..concurrency import run_concurrently
-from .conftest import visit
-from .models import Page, TableBase
+from .models import Page, TableBase, visit
 
 both_roads = pytest.mark.parametrize("road", ["Session", "ReadSession"])
 

@@ -15,7 +15,7 @@ from my_service.web.dependencies import (
     DatabaseSession,
 )
 
-from .conftest import app_for
+from .apps import app_for
 
 POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
 

@@ -8,7 +8,7 @@ from sqlalchemy import URL
 from my_service.config import Settings, get_settings
 from my_service.web.app import create_app
 
-from .conftest import app_for
+from .apps import app_for
 
 ORIGIN = "https://example.org"
 

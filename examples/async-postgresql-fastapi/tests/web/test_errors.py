@@ -13,7 +13,7 @@ from my_service.db import AsyncDatabaseManager
 from my_service.web.dependencies import DatabaseSession
 
 from ..db.models import Link, Page
-from .conftest import app_for
+from .apps import app_for
 
 STATUSES = {"400", "404", "409", "413", "422", "500", "503"}
 

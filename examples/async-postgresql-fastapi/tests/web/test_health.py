@@ -12,8 +12,8 @@ from sqlalchemy import URL, text
 from my_service.db import AsyncDatabaseManager
 from my_service.web.dependencies import DatabaseSession
 
-from ..conftest import MIGRATIONS
-from .conftest import app_for
+from ..databases import MIGRATIONS
+from .apps import app_for
 
 VERSIONS = shutil.ignore_patterns("versions")
 

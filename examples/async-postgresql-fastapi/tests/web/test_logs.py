@@ -13,7 +13,7 @@ from sqlalchemy import URL, literal, select
 
 from my_service.web.dependencies import DatabaseReadSession
 
-from .conftest import app_for
+from .apps import app_for
 
 
 @contextmanager

@@ -5,20 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, update
+from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
 from my_service.db import DatabaseManager
 
-from ..conftest import MIGRATIONS
-from ..databases import temporary_database
+from ..databases import MIGRATIONS, temporary_database
 from .models import Page, TableBase
-
-
-def visit(manager: DatabaseManager) -> None:
-    """Count a visit of the page `/`, in a transaction of its own."""
-    with manager.Session.begin() as session:
-        session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     func,
+    update,
 )
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -25,6 +26,7 @@ from sqlalchemy.orm import (
     synonym,
 )
 
+from my_service.db import DatabaseManager
 from my_service.db.base import QueryMixin
 from my_service.db.types import UTCDateTime, utcnow
 
@@ -158,3 +160,9 @@ class PlainLink(PlainBase):
     """A table with a foreign key, and no relationship."""
 
     __table__ = Link.__table__
+
+
+def visit(manager: DatabaseManager) -> None:
+    """Count a visit of the page `/`, in a transaction of its own."""
+    with manager.Session.begin() as session:
+        session.execute(update(Page).where(Page.path == "/").values(visits=Page.visits + 1))

@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 
 from my_service.db import SNAPSHOT, DatabaseManager, DatabaseStatus, ReadOnlyError
 
-from ..conftest import MIGRATIONS
-from .conftest import visit
-from .models import Page, TableBase
+from ..databases import MIGRATIONS
+from .models import Page, TableBase, visit
 
 TABLE = TableBase.metadata.tables["layer_test_pages"]
 WRITES: dict[str, Any] = {

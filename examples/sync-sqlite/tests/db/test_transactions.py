@@ -10,7 +10,7 @@ from my_service.db import DatabaseManager, Failure, failure_of
 from my_service.db.engine import make_engine
 
 from ..concurrency import run_concurrently
-from ..conftest import MIGRATIONS
+from ..databases import MIGRATIONS
 from .models import Page, TableBase
 
 

@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session
 from my_service.db import ConnectionFailed, DatabaseManager
 
 from ..concurrency import run_concurrently
-from .conftest import visit
-from .models import Page, TableBase
+from .models import Page, TableBase, visit
 
 both_roads = pytest.mark.parametrize("road", ["Session", "ReadSession"])
 

@@ -8,7 +8,7 @@ from sqlalchemy import exc, text
 
 from my_service.db import DatabaseManager
 
-from .conftest import visit
+from .models import visit
 
 
 @pytest.mark.filterwarnings("ignore:a session was not closed", "ignore:The garbage collector")
