@@ -32,7 +32,7 @@ def main(what: str, quick: bool, output: Path) -> None:
         note = f"{machine()}; {', '.join(versions)}"
         rows, texts = calls.table(seconds), 2
         drawn = [place for place in DRAWN if place in seconds]
-        image = chart.draw(seconds, drawn, f"Time, by hand = 1; less is faster. {note}")
+        image = chart.draw(seconds, drawn, f"Time, where code by hand takes 1. {note}")
     else:
         found, note, texts = growth.measure(quick), machine(), 3
         rows, image = growth.table(found), growth.draw(found)

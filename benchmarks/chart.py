@@ -11,7 +11,10 @@ STYLE = "font-family='sans-serif' font-size='11'"
 
 
 def draw(seconds: Seconds, places: list[str], note: str) -> str:
-    """Return a panel for each place: a bar for each subject, its length the ratio to `hand`."""
+    """Return a panel for each place: a bar for each subject, its length the ratio to `hand`.
+
+    Below them, `note` has a line for each of its parts, which semicolons separate.
+    """
     parts: list[str] = []
     y = 60
     for operation, subjects in seconds[places[0]].items():
@@ -33,8 +36,10 @@ def draw(seconds: Seconds, places: list[str], note: str) -> str:
         x = 10 + number * 150
         parts.append(f"<rect x='{x}' y='12' width='10' height='10' fill='{color}'/>")
         parts.append(text(x + 14, 21, who))
-    parts.append(text(10, y + 10, note))
-    return frame(parts, LEFT + PANEL * len(places), y + 20)
+    for line in note.split("; "):
+        y += 14
+        parts.append(text(10, y - 4, line))
+    return frame(parts, LEFT + PANEL * len(places), y + 6)
 
 
 def frame(parts: list[str], width: int, height: int) -> str:
