@@ -176,6 +176,8 @@ ALLOWED = {
     "more-than-one-machine.md": ["asynchronous"],
     # FastAPI runs WebSocket routes on the event loop only.
     "test_websockets.py": ["async def", "await"],
+    # A request that is cancelled on the event loop.
+    "test_threads.py": ["async def", "await", "asyncio"],
     # URLs that name the driver of the other style.
     "urls.py": [r"# Drivers that need asyncio.*?\n", r"INCOMPATIBLE_DRIVERS = \{.*?\}"],
     "test_urls.py": [r"\+(asyncpg|aiosqlite|aiomysql)"],

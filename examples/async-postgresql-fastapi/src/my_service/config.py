@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,8 +30,8 @@ class SQLAlchemySettings(BaseModel):
     read_url: UrlText | None = Field(default=None, min_length=1, repr=False)
     echo: bool = False
     hide_parameters: bool = True  # in errors and logs
-    pool_size: int = Field(default=5, ge=0)
-    max_overflow: int = Field(default=10, ge=-1)
+    pool_size: int = Field(default=10, ge=0)
+    max_overflow: int = Field(default=0, ge=-1)  # connections that are closed after use
     pool_timeout: float = Field(default=5, gt=0)  # seconds to wait for a free connection
     pool_recycle: int = -1
     connect_args: dict[str, Any] = {}
@@ -42,10 +43,10 @@ class SQLAlchemySettings(BaseModel):
     pre_ping_after: Seconds = 0.5  # idle time before a connection is tested again
 
     @property
-    def connections(self) -> float:
+    def connections(self) -> int:
         """The largest number of connections in a pool."""
         is_limited = self.pool_size > 0 and self.max_overflow >= 0
-        return self.pool_size + self.max_overflow if is_limited else math.inf
+        return self.pool_size + self.max_overflow if is_limited else sys.maxsize
 
     @property
     def time_limit(self) -> float:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import URL, text
+from sqlalchemy import URL, Pool, event, text
 
+from my_service.config import SQLAlchemySettings
 from my_service.web.dependencies import (
     DatabaseReadSession,
     DatabaseSession,
@@ -74,6 +75,27 @@ def test_a_request_that_gets_no_connection_in_time_is_answered_with_503(
             ends.set()
         assert long.result().status_code == 200
         assert client.get(f"/layer-test/{path}").status_code == 200
+
+
+def test_a_crowd_of_requests_opens_no_connection_twice(url: URL) -> None:
+    app, opened = app_for(url), []
+
+    @app.get("/layer-test/reader")
+    async def read(session: DatabaseReadSession) -> None:
+        await session.execute(text("SELECT 1"))
+        await asyncio.sleep(0.05)
+
+    def note(*args: object) -> None:
+        opened.append(args)
+
+    event.listen(Pool, "connect", note)
+    try:
+        with TestClient(app) as client, ThreadPoolExecutor(24) as executor:
+            for _ in range(4):
+                list(executor.map(client.get, ["/layer-test/reader"] * 24))
+    finally:
+        event.remove(Pool, "connect", note)
+    assert len(opened) <= SQLAlchemySettings().pool_size
 
 
 def test_readers_do_not_wait_for_writers(small: FastAPI) -> None:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 
-import anyio
 from fastapi import HTTPException, Request
 from fastapi.requests import HTTPConnection
 from sqlalchemy import Engine, event
@@ -23,29 +22,26 @@ _checked_out: ContextVar[set[ConnectionPoolEntry] | None] = ContextVar("checked_
 class Admission:
     """Admits as many requests at a time as there are connections, first come, first served."""
 
-    def __init__(self, connections: float, settings: SQLAlchemySettings) -> None:
-        self._limiter = anyio.CapacityLimiter(connections)
+    def __init__(self, connections: int, settings: SQLAlchemySettings) -> None:
+        self._semaphore = asyncio.Semaphore(connections)
         self._settings = settings
 
     @asynccontextmanager
     async def admit(self, connection: HTTPConnection) -> AsyncIterator[None]:
         """Admit a request. Raises sqlalchemy.exc.TimeoutError after `pool_timeout` seconds."""
-        borrower, has_waited = object(), False
+        has_waited = self._semaphore.locked()
         try:
-            self._limiter.acquire_on_behalf_of_nowait(borrower)
-        except anyio.WouldBlock:
-            has_waited = True
-            with anyio.move_on_after(self._settings.pool_timeout) as scope:
-                await self._limiter.acquire_on_behalf_of(borrower)
-            if scope.cancelled_caught:
-                raise PoolTimeout("timed out waiting for a connection (pool_timeout)") from None
+            async with asyncio.timeout(self._settings.pool_timeout):
+                await self._semaphore.acquire()
+        except TimeoutError:
+            raise PoolTimeout("timed out waiting for a connection (pool_timeout)") from None
         try:
             if has_waited and await _is_disconnected(connection):
                 raise HTTPException(499, "The client has disconnected.")
             with time_limit(self._settings.time_limit):
                 yield
         finally:
-            self._limiter.release_on_behalf_of(borrower)
+            self._semaphore.release()
 
 
 async def _is_disconnected(connection: HTTPConnection) -> bool:
