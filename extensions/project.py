@@ -33,7 +33,9 @@ TASKS = (
     ("fastapi", True, False, "Remove what uses FastAPI or web/", HTTP),
 )
 # Files of the template that are kept current by the update: the layer, and what is async in both forms.
-UPDATED = re.compile(r"/db/|/web/(dependencies|errors|health|limits|logs|test_websockets)\.py$")
+UPDATED = re.compile(
+    r"/db/|/web/(dependencies|errors|health|limits|logs|test_(threads|websockets))\.py$"
+)
 
 
 @pass_context

@@ -101,12 +101,11 @@ def test_the_pools_of_the_guide_fit_and_no_process_more(
     variant: str, rendered: Mapping[str, Path]
 ) -> None:
     guide = (rendered[variant] / GUIDE).read_text()
-    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\d+) \| (\d+)\D*$", guide, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\d+)\D*$", guide, re.MULTILINE)
     assert len(rows) == 4
     for row in rows:
-        limit, processes, size, overflow = map(int, row)
-        most = 2 * (size + overflow)
-        assert processes == (limit - RESERVED_CONNECTIONS) // most
+        limit, processes, size = map(int, row)
+        assert processes == (limit - RESERVED_CONNECTIONS) // (2 * size)
 
 
 @pytest.mark.parametrize("variant", ["async-sqlite-fastapi", "sync-sqlite"])

@@ -30,7 +30,7 @@ class SQLAlchemySettings(BaseModel):
     read_url: UrlText | None = Field(default=None, min_length=1, repr=False)
     echo: bool = False
     hide_parameters: bool = True  # in errors and logs
-    pool_size: int = Field(default=10, ge=0)
+    pool_size: int = Field(default=15, ge=0)
     max_overflow: int = Field(default=0, ge=-1)  # connections that are closed after use
     pool_timeout: float = Field(default=5, gt=0)  # seconds to wait for a free connection
     pool_recycle: int = -1
