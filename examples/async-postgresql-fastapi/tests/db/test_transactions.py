@@ -1,5 +1,7 @@
+from typing import Any
+
 import pytest
-from sqlalchemy import URL, exc, select, update
+from sqlalchemy import URL, exc, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from my_service.db import AsyncDatabaseManager
@@ -96,10 +98,10 @@ async def test_contended_serializable_transactions_all_succeed(
         assert await visits(manager) == 40
 
 
-async def test_nul_characters_are_refused(table_session: AsyncSession) -> None:
-    table_session.add(Page(path="nul\0"))
+@pytest.mark.parametrize("rows", [[{"path": "nul\0"}], [{"path": "/"}, {"path": "nul\0"}]])
+async def test_nul_characters_are_refused(table_session: AsyncSession, rows: Any) -> None:
     with pytest.raises(exc.DBAPIError):
-        await table_session.flush()
+        await table_session.execute(insert(Page), rows)
 
 
 async def test_each_database_of_a_process_has_its_own_rows(

@@ -1,6 +1,7 @@
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, exc, insert, select, text, update
@@ -176,10 +177,10 @@ def test_sessions_take_turns_on_a_database_in_memory(tmp_path: Path) -> None:
         assert visits(manager) == 30
 
 
-def test_nul_characters_are_refused(table_session: Session) -> None:
-    table_session.add(Page(path="nul\0"))
+@pytest.mark.parametrize("rows", [[{"path": "nul\0"}], [{"path": "/"}, {"path": "nul\0"}]])
+def test_nul_characters_are_refused(table_session: Session, rows: Any) -> None:
     with pytest.raises(ValueError, match="NUL"):
-        table_session.flush()
+        table_session.execute(insert(Page), rows)
 
 
 def test_each_database_of_a_process_has_its_own_rows(

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -207,14 +207,7 @@ def _use_wal(cursor: Any, deadline: float) -> None:
 
 def _refuse_nul(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
     """Raise ValueError for NUL characters in text, which PostgreSQL refuses and SQLite stores."""
-    for value in _texts(parameters):
-        if "\0" in value:
-            raise ValueError(f"a text may not contain NUL characters: {value!r}")
-
-
-def _texts(parameters: Any) -> Iterator[str]:
-    if isinstance(parameters, str):
-        yield parameters
-    elif isinstance(parameters, list | tuple):
-        for value in parameters:
-            yield from _texts(value)
+    for values in parameters if isinstance(parameters, list) else [parameters]:
+        for value in values:
+            if isinstance(value, str) and "\0" in value:
+                raise ValueError(f"a text may not contain NUL characters: {value!r}")
