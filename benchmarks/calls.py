@@ -14,7 +14,8 @@ from .projects import NAMES, machine, rendered_projects
 
 DRIVERS = dict(zip(NAMES, ("asyncpg", "psycopg", "aiosqlite", "sqlite3"), strict=True))
 OTHERS = ("sqlalchemy-helpers", "advanced-alchemy")
-WHO = ["hand", "floor", "ours", "ours, returning=False", "ancestor", "advanced-alchemy", "driver"]
+WHO = ["hand", "floor", "floor, returning=False", "ours", "ours, returning=False"]
+WHO += ["ancestor", "advanced-alchemy", "driver"]
 # Label, project, seconds that each answer of the server is late.
 PLACES = [(name, name, 0.0) for name in NAMES]
 PLACES += [(f"{name}, 1 ms away", name, 0.001) for name in NAMES if "postgresql" in name]

@@ -4,7 +4,7 @@ from xml.sax.saxutils import escape
 
 from .calls import WHO, Seconds, ratios
 
-HEX = ("#9aa0a6", "#3c4043", "#1a73e8", "#8ab4f8", "#f29900", "#d93025", "#188038")
+HEX = ("#9aa0a6", "#3c4043", "#70757a", "#1a73e8", "#8ab4f8", "#f29900", "#d93025", "#188038")
 COLORS = dict(zip(WHO, HEX, strict=True))
 LEFT, BAR, PANEL, MOST = 230, 11, 330, 2.5
 STYLE = "font-family='sans-serif' font-size='11'"
