@@ -12,10 +12,12 @@ Each service is one process on the same PostgreSQL, and the services take turns 
 * `ancestor`: a manager for each request.
 
 The figures are medians. `CPU` is what the server's process needs for a request, where `plain` needs 1;
-it can be measured on Linux only. `errors` are answers other than 2xx.
+it can be measured on Linux only. `errors` are answers other than 2xx, no answer within ten seconds, and
+connections that were cut.
 """
 
 import asyncio
+import math
 import os
 import statistics
 import subprocess
@@ -23,7 +25,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -47,6 +49,8 @@ WHO = {
     "ancestor": ("create_ancestor", ()),
 }
 CLIENTS = (1, 16, 64, 256)
+# Seconds that clients wait for an answer after the end of a turn.
+PATIENCE = 10
 HEADER = ["project", "request", "clients", "who", "a second", "p50 ms", "p99 ms", "CPU", "errors"]
 HEADER += ["connections"]
 
@@ -96,15 +100,28 @@ class Service:
 
         async def client() -> None:
             nonlocal errors
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            while (began := time.monotonic()) < end:
-                writer.write(request(method))
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = head.lower().partition(b"content-length: ")[2].split(b"\r", 1)[0]
-                await reader.readexactly(int(length))
-                errors += not head.startswith(b"HTTP/1.1 2")
-                times.append(time.monotonic() - began)
-            writer.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds + PATIENCE):
+                    await talk()
+                    return
+            errors += 1
+
+        async def talk() -> None:
+            nonlocal errors
+            while time.monotonic() < end:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                try:
+                    while (began := time.monotonic()) < end:
+                        writer.write(request(method))
+                        head = await reader.readuntil(b"\r\n\r\n")
+                        length = head.lower().partition(b"content-length: ")[2].split(b"\r", 1)[0]
+                        await reader.readexactly(int(length))
+                        errors += not head.startswith(b"HTTP/1.1 2")
+                        times.append(time.monotonic() - began)
+                except (ConnectionError, asyncio.IncompleteReadError):
+                    errors += 1
+                finally:
+                    writer.close()
 
         before = self.cpu_seconds()
         counting = asyncio.create_task(asyncio.to_thread(self.connections))
@@ -193,13 +210,14 @@ def table(
     name: str, method: str, clients: int, turns: dict[str, list[Turn]]
 ) -> Iterator[list[object]]:
     def cpu(who: str) -> float:
-        return statistics.median(turn.cpu / len(turn.times) for turn in turns[who])
+        return statistics.median(turn.cpu / max(len(turn.times), 1) for turn in turns[who])
 
     for who, found in turns.items():
-        times = sorted(time for turn in found for time in turn.times)
-        rate = statistics.median(len(turn.times) / sum(turn.times) * clients for turn in found)
+        # A service that is overloaded may answer nothing.
+        times = sorted(time for turn in found for time in turn.times) or [math.nan]
+        rates = [len(turn.times) / (sum(turn.times) or math.inf) * clients for turn in found]
         yield [
-            *(name.removesuffix("-fastapi"), method, clients, who, f"{rate:.0f}"),
+            *(name.removesuffix("-fastapi"), method, clients, who, f"{statistics.median(rates):.0f}"),
             f"{times[len(times) // 2] * 1000:.1f}",
             f"{times[int(len(times) * 0.99)] * 1000:.1f}",
             f"{cpu(who) / (cpu('plain') or float('nan')):.2f}",
