@@ -212,12 +212,13 @@ def table(
     def cpu(who: str) -> float:
         return statistics.median(turn.cpu / max(len(turn.times), 1) for turn in turns[who])
 
+    place = name.removesuffix("-fastapi")
     for who, found in turns.items():
         # A service that is overloaded may answer nothing.
         times = sorted(time for turn in found for time in turn.times) or [math.nan]
         rates = [len(turn.times) / (sum(turn.times) or math.inf) * clients for turn in found]
         yield [
-            *(name.removesuffix("-fastapi"), method, clients, who, f"{statistics.median(rates):.0f}"),
+            *(place, method, clients, who, f"{statistics.median(rates):.0f}"),
             f"{times[len(times) // 2] * 1000:.1f}",
             f"{times[int(len(times) * 0.99)] * 1000:.1f}",
             f"{cpu(who) / (cpu('plain') or float('nan')):.2f}",
