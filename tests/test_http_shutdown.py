@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from .support.restartable import server_with
 from .support.serving import Answer, Server, serving
 
 pytestmark = pytest.mark.slow
+
+VARIANTS = ["async-postgresql-fastapi", "sync-postgresql-fastapi"]
 
 
 async def stop_while_serving(server: Server) -> tuple[Answer, list[Answer]]:
@@ -30,7 +33,7 @@ async def stop_while_serving(server: Server) -> tuple[Answer, list[Answer]]:
     return await request, checks
 
 
-@pytest.mark.parametrize("variant", ["async-postgresql-fastapi", "sync-postgresql-fastapi"])
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
 def test_a_service_answers_the_requests_in_flight_before_it_stops(
     rendered: Mapping[str, Path],
@@ -46,5 +49,25 @@ def test_a_service_answers_the_requests_in_flight_before_it_stops(
     assert answer.status == 200
     last = checks[-1]
     assert (last.status, json.loads(last.body)) == (503, {"status": "draining"})
+    assert code == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_service_with_idle_connections_stops_while_the_database_is_frozen(
+    rendered: Mapping[str, Path], tmp_path: Path, variant: str
+) -> None:
+    async def fetch_at_once(server: Server) -> list[Answer]:
+        paths = ["/read/0.2", "/write/0.2"] * 10
+        return await asyncio.gather(*map(server.fetch, paths))
+
+    with (
+        server_with(rendered, "postgres_shutdown") as database,
+        serving(rendered[variant], tmp_path, DATABASE_URL=database.url) as server,
+    ):
+        assert {answer.status for answer in asyncio.run(fetch_at_once(server))} == {200}
+        with database.frozen():
+            server.process.send_signal(signal.SIGTERM)
+            code = server.process.wait(10)
     assert code == 0
     assert "Traceback" not in (tmp_path / "log").read_text()

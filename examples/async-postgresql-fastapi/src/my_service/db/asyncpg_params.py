@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import URL, Dialect, ExceptionContext
+from sqlalchemy import URL, Dialect, Engine, ExceptionContext, event
 from sqlalchemy.exc import InvalidRequestError
 
 from .errors import ConfigurationError, ConnectionFailed, Failure
@@ -62,17 +62,30 @@ def connect(dialect: Dialect, options: dict[str, Any]) -> Any:
     return dialect.connect(**arguments | attempts[-1])
 
 
-def check_open(connection: Any, record: object) -> None:
+def install(engine: Engine) -> None:
+    """Close connections that cannot be used any more, and do not wait for a frozen server."""
+    event.listen(engine, "connect", _check_open, insert=True)
+    event.listen(engine, "handle_error", _close_unusable)
+    engine.dialect.do_close = _close  # type: ignore[method-assign]
+
+
+def _check_open(connection: Any, record: object) -> None:
     """Raise ConnectionFailed for a closed connection, because asyncpg's error is not translated."""
     if connection.driver_connection.is_closed():
         message = "could not connect; the server closed the connection"
         raise ConnectionFailed(message, Failure.UNREACHABLE)
 
 
-def close_unusable(context: ExceptionContext) -> None:
+def _close_unusable(context: ExceptionContext) -> None:
     """Close a connection after a stream without a transaction. Raises InvalidRequestError then."""
     error: Any = context.original_exception
     if getattr(error, "sqlstate", None) == "25P01":
         # Because asyncpg could not begin a transaction on it any more.
         context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
         raise InvalidRequestError(f"{error}; begin the read session with SNAPSHOT") from error
+
+
+def _close(dbapi_connection: Any) -> None:
+    # The server is told first. asyncpg would wait without a limit until it has closed the connection.
+    with suppress(TimeoutError):
+        dbapi_connection.run_async(lambda connection: connection.close(timeout=0.1))

@@ -124,8 +124,7 @@ def install(engine: Engine, settings: Mapping[str, Any]) -> None:
     # Not by an event of the engine, which would make each statement of a session slower.
     engine.dialect.do_commit = partial(_commit, engine.dialect.do_commit)  # type: ignore[method-assign]
     if engine.driver == "asyncpg":
-        event.listen(engine, "connect", asyncpg_params.check_open, insert=True)
-        event.listen(engine, "handle_error", asyncpg_params.close_unusable)
+        asyncpg_params.install(engine)
 
 
 def shut_down(connection: Any) -> None:
