@@ -110,6 +110,28 @@ def test_a_connection_that_has_been_idle_is_tested_once(
 
 
 @pytest.mark.parametrize("factory", ["Session", "ReadSession"])
+def test_after_a_crowd_one_of_its_connections_is_tested_and_used_again(
+    service: Service, wire: Wire, factory: str
+) -> None:
+    def work(manager: Any) -> None:
+        find = service.module("models").User.get_one
+        sessions = [getattr(manager, factory)() for _ in range(4)]
+        # psycopg prepares a statement when it is executed for the sixth time.
+        for session in sessions * 6:
+            settle(find(session, name="ada"))
+        for session in sessions:
+            settle(session.close())
+        time.sleep(0.6)
+        with wire.expect(TRIPS[factory] + TEST_TRIPS[service.driver, factory]):
+            read(service, manager, factory)
+        for _ in range(4):
+            with wire.expect(TRIPS[factory]):
+                read(service, manager, factory)
+
+    service.use(wire.url, work, pre_ping_after=0.5)
+
+
+@pytest.mark.parametrize("factory", ["Session", "ReadSession"])
 def test_at_zero_a_connection_is_tested_always(service: Service, wire: Wire, factory: str) -> None:
     def work(manager: Any) -> None:
         read(service, manager, factory)

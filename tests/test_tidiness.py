@@ -120,7 +120,7 @@ def test_a_project_can_be_read_in_an_hour(rendered: Mapping[str, Path]) -> None:
     sources = rendered_files(rendered["async-postgresql-fastapi"] / "src")
     code = [path.read_text().splitlines() for path in sources if path.suffix == ".py"]
     assert len(sources) <= 50
-    assert sum(bool(line.strip()) for lines in code for line in lines) <= 2359
+    assert sum(bool(line.strip()) for lines in code for line in lines) <= 2361
 
 
 def test_env_example_has_every_setting(project: Path) -> None:

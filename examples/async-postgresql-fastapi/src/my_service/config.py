@@ -34,6 +34,8 @@ class SQLAlchemySettings(BaseModel):
     max_overflow: int = Field(default=0, ge=-1)  # connections that are closed after use
     pool_timeout: float = Field(default=5, gt=0)  # seconds to wait for a free connection
     pool_recycle: int = -1
+    # The connection that was used last is used next, because it need not be tested.
+    pool_use_lifo: bool = True
     connect_args: dict[str, Any] = {}
     application_name: str = "my-service"
     # 0 is no limit. Behind PgBouncer, only connect_timeout has an effect.

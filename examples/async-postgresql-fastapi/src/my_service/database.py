@@ -33,8 +33,8 @@ def manager_from_config(config: BaseModel | Mapping[str, Any]) -> AsyncDatabaseM
     engine_args = database.sqlalchemy.model_dump(exclude={"url"})
     if not issubclass(engine_args.get("poolclass") or QueuePool, QueuePool):
         # Because other pools refuse these arguments, leave the defaults out.
-        sizes = {"pool_size", "max_overflow", "pool_timeout"}
-        for name in sizes - database.sqlalchemy.model_dump(exclude_defaults=True).keys():
+        names = {"pool_size", "max_overflow", "pool_timeout", "pool_use_lifo"}
+        for name in names - database.sqlalchemy.model_dump(exclude_defaults=True).keys():
             del engine_args[name]
     manager = AsyncDatabaseManager(
         database.sqlalchemy.url,
