@@ -14,7 +14,7 @@ SIZES = {
 }
 QUICK = {name: sizes[:2] for name, sizes in SIZES.items()}
 COLORS = ("#1a73e8", "#d93025", "#188038", "#f29900")
-WIDTH, HEIGHT, MARGIN = 420, 190, 60
+WIDTH, HEIGHT, MARGIN, GAP = 420, 190, 60, 100
 
 Points = dict[str, dict[str, list[list[float]]]]
 
@@ -45,14 +45,14 @@ def draw(found: dict[str, Points]) -> str:
     parts: list[str] = []
     plots = [(what, line) for what, lines in next(iter(found.values())).items() for line in lines]
     for number, (what, line) in enumerate(plots):
-        x = MARGIN + number % 2 * (WIDTH + 40)
+        x = MARGIN + number % 2 * (WIDTH + GAP)
         y = 40 + number // 2 * (HEIGHT + 60)
         parts.append(text(x, y - 8, f"{line}, by {what}"))
         lines = {name: points[what][line] for name, points in found.items()}
         parts += plot(lines, x, y)
     for number, name in enumerate(found):
         parts.append(text(MARGIN + number * 160, 14, name, COLORS[number]))
-    return frame(parts, 2 * WIDTH + 160, 60 + (len(plots) + 1) // 2 * (HEIGHT + 60))
+    return frame(parts, 2 * WIDTH + 2 * GAP, 60 + (len(plots) + 1) // 2 * (HEIGHT + 60))
 
 
 def plot(lines: dict[str, list[list[float]]], x: int, y: int) -> list[str]:
