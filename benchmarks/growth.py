@@ -52,7 +52,7 @@ def draw(found: dict[str, Points]) -> str:
         parts += plot(lines, x, y)
     for number, name in enumerate(found):
         parts.append(text(MARGIN + number * 160, 14, name, COLORS[number]))
-    return frame(parts, 2 * WIDTH + 2 * GAP, 60 + (len(plots) + 1) // 2 * (HEIGHT + 60))
+    return frame(parts, MARGIN + 2 * (WIDTH + GAP), 60 + (len(plots) + 1) // 2 * (HEIGHT + 60))
 
 
 def plot(lines: dict[str, list[list[float]]], x: int, y: int) -> list[str]:
