@@ -162,7 +162,9 @@ def serving(project: Path, python: Path, who: str, url: str) -> Iterator[Service
                 break
             except URLError:
                 time.sleep(0.1)
-        yield Service(port, process.pid, url)
+        service = Service(port, process.pid, url)
+        with service.connection:
+            yield service
     finally:
         process.kill()
         process.wait()
