@@ -1,7 +1,6 @@
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import URL, exc, insert, select, text, update
@@ -177,8 +176,14 @@ def test_sessions_take_turns_on_a_database_in_memory(tmp_path: Path) -> None:
         assert visits(manager) == 30
 
 
-@pytest.mark.parametrize("rows", [[{"path": "nul\0"}], [{"path": "/"}, {"path": "nul\0"}]])
-def test_nul_characters_are_refused(table_session: Session, rows: Any) -> None:
+def test_nul_characters_are_refused(table_session: Session) -> None:
+    table_session.add(Page(path="nul\0"))
+    with pytest.raises(ValueError, match="NUL"):
+        table_session.flush()
+
+
+def test_nul_characters_in_one_of_many_rows_are_refused(table_session: Session) -> None:
+    rows = [{"path": "/"}, {"path": "nul\0"}]
     with pytest.raises(ValueError, match="NUL"):
         table_session.execute(insert(Page), rows)
 
