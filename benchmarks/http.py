@@ -25,7 +25,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -100,11 +100,11 @@ class Service:
 
         async def client() -> None:
             nonlocal errors
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(seconds + PATIENCE):
                     await talk()
-                    return
-            errors += 1
+            except TimeoutError:
+                errors += 1
 
         async def talk() -> None:
             nonlocal errors
